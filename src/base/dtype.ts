@@ -1,0 +1,30 @@
+/** Element types of tensors. `f32` is the default; `i32` holds labels and indices, `u8` pictures, `bool` masks. */
+export type DType = 'f32' | 'i32' | 'u8' | 'bool'
+
+/** What a user hands in and gets back; bool travels as 0 and 1 in a Uint8Array. */
+export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array
+
+/** Bytes an element takes in a file and in the memory of a machine backend. */
+export const bytesPerElement: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u8: 1, bool: 1 }
+
+/** A zero-filled array for `length` elements. */
+export function allocate(dtype: DType, length: number): Float32Array | Int32Array | Uint8Array {
+  switch (dtype) {
+    case 'f32':
+      return new Float32Array(length)
+    case 'i32':
+      return new Int32Array(length)
+    case 'u8':
+    case 'bool':
+      return new Uint8Array(length)
+    default:
+      return dtype satisfies never
+  }
+}
+
+/** The dtype a typed array stands for; Float64Array counts as f32, to which it is rounded. */
+export function dtypeOf(array: TypedArray): DType {
+  if (array instanceof Int32Array) return 'i32'
+  if (array instanceof Uint8Array) return 'u8'
+  return 'f32'
+}

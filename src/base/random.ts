@@ -1,0 +1,85 @@
+/**
+ * Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a counter-based
+ * generator made of additions, rotations and xor, so that every machine draws the same numbers from the same key.
+ */
+const rotations = [13, 15, 26, 6, 17, 29, 16, 24] as const
+const parity = 0x1bd11bda
+
+/** Encrypts the counter (c0, c1) under the key (k0, k1); all are 32-bit words. */
+export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [number, number] {
+  const keys = [k0 | 0, k1 | 0, (k0 ^ k1 ^ parity) | 0]
+  let x = (c0 + keys[0]) | 0
+  let y = (c1 + keys[1]) | 0
+  for (let group = 0; group < 5; group++) {
+    for (let i = 0; i < 4; i++) {
+      const r = rotations[(group % 2) * 4 + i]
+      x = (x + y) | 0
+      y = ((y << r) | (y >>> (32 - r))) ^ x
+    }
+    x = (x + keys[(group + 1) % 3]) | 0
+    y = (y + keys[(group + 2) % 3] + group + 1) | 0
+  }
+  return [x, y]
+}
+
+/** A 32-bit word for a string (FNV-1a): parameter paths and stream names become parts of keys with it. */
+export function hashString(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash | 0
+}
+
+/** A stream of random numbers on the host: data order, generated data, initial weights. */
+export class Random {
+  readonly #k0: number
+  readonly #k1: number
+  #counter = 0
+  #spare: number | undefined
+
+  /** @param seed any integer @param stream a name or number: streams of one seed are independent */
+  constructor(seed: number, stream: string | number = 0) {
+    this.#k0 = seed | 0
+    this.#k1 = typeof stream === 'string' ? hashString(stream) : stream | 0
+  }
+
+  /** A 32-bit unsigned integer. */
+  uint32(): number {
+    if (this.#spare !== undefined) {
+      const value = this.#spare
+      this.#spare = undefined
+      return value
+    }
+    const counter = this.#counter++
+    const [a, b] = threefry2x32(this.#k0, this.#k1, counter | 0, Math.floor(counter / 2 ** 32))
+    this.#spare = b >>> 0
+    return a >>> 0
+  }
+
+  /** Uniform in [low, high), 24 random bits: exact in f32. */
+  uniform(low = 0, high = 1): number {
+    return low + (high - low) * ((this.uint32() >>> 8) / 2 ** 24)
+  }
+
+  /** Uniform integer in [0, bound). */
+  integer(bound: number): number {
+    return Math.floor((this.uint32() / 2 ** 32) * bound)
+  }
+
+  /** Normal deviate (Box and Muller 1958). */
+  normal(mean = 0, deviation = 1): number {
+    const u = 1 - this.uniform()
+    const v = this.uniform()
+    return mean + deviation * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v)
+  }
+
+  /** Shuffles in place (Fisher and Yates) and returns the same array. */
+  shuffle<T extends { [index: number]: number; readonly length: number }>(array: T): T {
+    for (let i = array.length - 1; i > 0; i--) {
+      const j = this.integer(i + 1)
+      const swap = array[i]
+      array[i] = array[j]
+      array[j] = swap
+    }
+    return array
+  }
+}

@@ -1,0 +1,122 @@
+/** A device: a backend with the kernels built for it, the memory of Variables, and the arena all programs share. */
+import type { TypedArray } from '../base/dtype.ts'
+import type { Backend, Block } from '../backends/backend.ts'
+import type { Variable } from '../graph/node.ts'
+import type { KernelSpec } from '../kernel/build.ts'
+import type { Kernel } from '../kernel/language.ts'
+import { verifyKernel } from '../kernel/verify.ts'
+
+const keptKernels = 2048
+
+/** Where a Variable lives. */
+interface Home {
+  readonly device: Device
+  readonly block: Block
+  /** The Variable moved on and its block here is free again. */
+  left: boolean
+}
+
+/** A Variable that is on no device yet has its values on the host. */
+const homes = new WeakMap<Variable, Home>()
+
+export class Device {
+  readonly backend: Backend
+  /** Kernels are verified before they are handed to the backend; tests and JUANJI_DEBUG switch it on. */
+  verify = false
+  readonly #kernels = new Map<string, Kernel>()
+  readonly #abandoned: FinalizationRegistry<() => void>
+  #arena: Block | undefined
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(backend: Backend) {
+    this.backend = backend
+    this.#abandoned = new FinalizationRegistry((release) => release())
+  }
+
+  get target() {
+    return this.backend.target
+  }
+
+  /** Runs `work` when everything asked for earlier is done; what belongs together on a device happens in one piece. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work)
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  /** Calls `release` when `owner` has been collected. `release` must not hold `owner`. */
+  whenAbandoned(owner: object, release: () => void): void {
+    this.#abandoned.register(owner, release)
+  }
+
+  kernel(spec: KernelSpec): Kernel {
+    const known = this.#kernels.get(spec.key)
+    if (known !== undefined) {
+      this.#kernels.delete(spec.key)
+      this.#kernels.set(spec.key, known)
+      return known
+    }
+    const kernel = spec.build(this.target)
+    if (this.verify) verifyKernel(kernel, this.target)
+    this.#kernels.set(spec.key, kernel)
+    if (this.#kernels.size > keptKernels) this.#kernels.delete(this.#kernels.keys().next().value as string)
+    return kernel
+  }
+
+  /** The arena, at least this large. Only inside `exclusive`: nothing may be running. */
+  arena(bytes: number): Block {
+    if (this.#arena === undefined || this.#arena.bytes < bytes) {
+      if (this.#arena !== undefined) this.backend.free(this.#arena)
+      this.#arena = undefined
+      this.#arena = this.backend.allocate(Math.max(bytes, 65536))
+    }
+    return this.#arena
+  }
+
+  /** The Variable's memory, filled from the host or from the device it lived on. Only inside `exclusive`. */
+  async block(variable: Variable): Promise<Block> {
+    const home = homes.get(variable)
+    if (home?.device === this) return home.block
+    let values: TypedArray | undefined = variable.initial
+    if (home !== undefined) values = await home.device.#read(variable, home.block)
+    const block = this.backend.allocate(this.target.bytes[variable.dtype] * variable.size)
+    if (values !== undefined) this.backend.write(block, 0, variable.dtype, values)
+    variable.initial = undefined
+    if (home !== undefined) {
+      home.left = true
+      home.device.backend.free(home.block)
+    }
+    const arrived: Home = { device: this, block, left: false }
+    homes.set(variable, arrived)
+    this.whenAbandoned(variable, () => {
+      if (!arrived.left) arrived.device.backend.free(arrived.block)
+    })
+    return block
+  }
+
+  #read(variable: Variable, block: Block): Promise<TypedArray> {
+    return this.backend.read(block, 0, variable.dtype, variable.size)
+  }
+
+  /** The values of a Variable, wherever they are. */
+  static async read(variable: Variable): Promise<TypedArray> {
+    const home = homes.get(variable)
+    if (home === undefined) return (variable.initial as TypedArray).slice()
+    return home.device.exclusive(() => home.device.#read(variable, home.block))
+  }
+
+  /** Replaces the values of a Variable. `values` is copied. */
+  static async write(variable: Variable, values: TypedArray): Promise<void> {
+    const home = homes.get(variable)
+    if (home === undefined) {
+      variable.initial = values.slice()
+      return
+    }
+    await home.device.exclusive(async () => home.device.backend.write(home.block, 0, variable.dtype, values.slice()))
+  }
+
+  async close(): Promise<void> {
+    await this.#queue
+    await this.backend.close()
+  }
+}

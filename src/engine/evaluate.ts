@@ -1,0 +1,98 @@
+/** Uncompiled expressions: the same pipeline, with a cache of programs for expressions that come again. */
+import type { TypedArray } from '../base/dtype.ts'
+import { UnsupportedError } from '../base/errors.ts'
+import type { DataAttributes, Node } from '../graph/node.ts'
+import { type Assignment, Identities, nodeKey, reachable } from '../schedule/index.ts'
+import type { Device } from './device.ts'
+import { Program } from './program.ts'
+
+const mostNodes = 10_000
+const keptPrograms = 128
+/** Programs with larger buffers than this are not kept. */
+const keptBytes = 65_536
+
+interface Cached {
+  readonly program: Program
+  /** The data leaves of the expression the program was made for. */
+  readonly leaves: readonly Node[]
+}
+
+const caches = new WeakMap<Device, Map<string, Cached>>()
+/** Ops, Variables and functions keep their numbers for as long as they live. */
+const numbers = new WeakMap<object, number>()
+let nextNumber = 0
+const lasting = {
+  of(object: object): number {
+    let number = numbers.get(object)
+    if (number === undefined) {
+      number = nextNumber++
+      numbers.set(object, number)
+    }
+    return number
+  },
+} as Identities
+
+function isData(node: Node): boolean {
+  return node.op.kind === 'leaf' && node.op.name === 'data'
+}
+
+/** The expression as text: equal texts are computed by one program, whatever values the data leaves hold. */
+function expressionKey(nodes: readonly Node[], roots: readonly Node[], assignments: readonly Assignment[]): string {
+  const index = new Map<Node, number>()
+  const arrays = new Identities()
+  let key = ''
+  for (const [i, node] of nodes.entries()) {
+    index.set(node, i)
+    if (isData(node)) {
+      key += `data${arrays.of((node.attributes as DataAttributes).data)}|${node.shape.join()}|${node.dtype};`
+    } else {
+      key += `${nodeKey(node, node.inputs.map((input) => index.get(input)).join(), lasting)};`
+    }
+  }
+  key += `>${roots.map((root) => index.get(root)).join()}`
+  for (const { variable, value } of assignments) key += `>${lasting.of(variable)}=${index.get(value)}`
+  return key
+}
+
+/**
+ * Computes nodes and carries out assignments.
+ * @returns the values of `roots`, one array each
+ * @throws UnsupportedError when the expression has grown beyond 10,000 nodes
+ */
+export async function evaluate(device: Device, roots: readonly Node[], assignments: readonly Assignment[] = []): Promise<TypedArray[]> {
+  const nodes = reachable([...roots, ...assignments.map((a) => a.value)])
+  if (nodes.length > mostNodes) {
+    throw new UnsupportedError({
+      where: 'evaluate',
+      what: 'the uncompiled expression is too large',
+      got: `${nodes.length} operations that have not been run yet`,
+      expected: `at most ${mostNodes}`,
+      fix: 'wrap the repeated part in compile(), or run intermediate results with realize()',
+    })
+  }
+  let cache = caches.get(device)
+  if (cache === undefined) {
+    cache = new Map()
+    caches.set(device, cache)
+  }
+  const leaves = nodes.filter(isData)
+  const key = expressionKey(nodes, roots, assignments)
+  const cached = cache.get(key) ?? { program: new Program(device, roots, assignments), leaves }
+  cache.delete(key)
+  const { program } = cached
+  const values = new Map(cached.leaves.map((leaf, i) => [leaf, (leaves[i].attributes as DataAttributes).data]))
+  const arrays = await program.run([], (leaf) => values.get(leaf) as TypedArray)
+  // A program that names Variables would keep them alive, one with large buffers its memory.
+  const namesVariables = assignments.length > 0 || nodes.some((node) => node.op.kind === 'leaf' && node.op.name === 'variable')
+  if (namesVariables || program.heldBytes > keptBytes) {
+    void device.exclusive(async () => program.release())
+    return arrays
+  }
+  cache.set(key, cached)
+  if (cache.size > keptPrograms) {
+    const [oldestKey, oldest] = cache.entries().next().value as [string, Cached]
+    cache.delete(oldestKey)
+    void device.exclusive(async () => oldest.program.release())
+  }
+  return arrays
+}

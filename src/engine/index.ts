@@ -1,0 +1,5 @@
+export { Device } from './device.ts'
+export { backendNames, createDevice, defaultDevice, useDevice } from './devices.ts'
+export type { BackendName, DeviceOptions } from './devices.ts'
+export { evaluate } from './evaluate.ts'
+export { Program } from './program.ts'

@@ -1,0 +1,120 @@
+/** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
+import type { TypedArray } from '../base/dtype.ts'
+import { sizeOf } from '../base/shape.ts'
+import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
+import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
+import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
+import type { Device } from './device.ts'
+
+/** Everything a program holds that the collector does not see. */
+class Holdings {
+  table: LoadedTable | undefined
+  readonly blocks = new Map<number, Block>()
+}
+
+export class Program {
+  readonly plan: Plan
+  readonly device: Device
+  readonly #holdings = new Holdings()
+
+  constructor(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]) {
+    this.device = device
+    this.plan = schedule(outputs, assignments, device.target)
+    const holdings = this.#holdings
+    device.whenAbandoned(this, () => release(device, holdings))
+  }
+
+  /**
+   * Runs once: reads `inputs` and Variables, writes Variables, returns the outputs as arrays of the host.
+   * @param data values for the plan's data leaves when they are not the ones it was made with
+   */
+  run(inputs: readonly TypedArray[], data?: (node: Node) => TypedArray): Promise<TypedArray[]> {
+    return this.device.exclusive(() => this.#run(inputs, data))
+  }
+
+  async #run(inputs: readonly TypedArray[], data: ((node: Node) => TypedArray) | undefined): Promise<TypedArray[]> {
+    const { plan, device } = this
+    const { backend } = device
+    const table = this.#load()
+    const bound: Block[] = []
+    for (const [i, region] of plan.regions.entries()) bound.push(await this.#bind(i, region, inputs, data))
+    await backend.run(table, bound)
+    const results: TypedArray[] = new Array(plan.outputs.length)
+    for (const [i, region] of plan.regions.entries()) {
+      if (region.kind !== 'output') continue
+      const { shape, dtype } = plan.outputs[region.index]
+      results[region.index] = await backend.read(bound[i], 0, dtype, sizeOf(shape))
+    }
+    return results
+  }
+
+  #load(): LoadedTable {
+    const holdings = this.#holdings
+    if (holdings.table === undefined) {
+      const instructions = this.plan.calls.map((call): Instruction => ({ ...call, kernel: this.device.kernel(call.spec) }))
+      holdings.table = this.device.backend.load(instructions, this.plan.regions.length)
+    }
+    return holdings.table
+  }
+
+  async #bind(i: number, region: Region, inputs: readonly TypedArray[], data: ((node: Node) => TypedArray) | undefined): Promise<Block> {
+    const { device } = this
+    const { backend, target } = device
+    const held = this.#holdings.blocks.get(i)
+    const own = (dtype: 'f32' | 'i32' | 'u8' | 'bool', size: number): Block => {
+      const block = held ?? backend.allocate(target.bytes[dtype] * size)
+      this.#holdings.blocks.set(i, block)
+      return block
+    }
+    switch (region.kind) {
+      case 'arena':
+        return device.arena(this.plan.arenaBytes)
+      case 'variable':
+        return device.block(region.variable)
+      case 'input': {
+        const values = inputs[region.index]
+        const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32'
+        const block = own(dtype, values.length)
+        backend.write(block, 0, dtype, values)
+        return block
+      }
+      case 'data': {
+        const attributes = region.node.attributes as DataAttributes
+        const block = own(attributes.dtype, sizeOf(attributes.shape))
+        if (held === undefined || data !== undefined) backend.write(block, 0, attributes.dtype, data?.(region.node) ?? attributes.data)
+        return block
+      }
+      case 'hostScalar': {
+        const { dtype, read } = region.node.attributes as HostScalarAttributes
+        const block = own(dtype, 1)
+        backend.write(block, 0, dtype, dtype === 'f32' ? Float64Array.of(read()) : Int32Array.of(read()))
+        return block
+      }
+      case 'output': {
+        const { shape, dtype } = this.plan.outputs[region.index]
+        return own(dtype, sizeOf(shape))
+      }
+      default:
+        return region satisfies never
+    }
+  }
+
+  /** Bytes of memory this program holds for itself, without the arena and Variables. */
+  get heldBytes(): number {
+    let bytes = 0
+    for (const block of this.#holdings.blocks.values()) bytes += block.bytes
+    return bytes
+  }
+
+  /** Gives memory and table back; the next run takes them anew. */
+  release(): void {
+    release(this.device, this.#holdings)
+  }
+}
+
+function release(device: Device, holdings: Holdings): void {
+  holdings.table?.release()
+  holdings.table = undefined
+  for (const block of holdings.blocks.values()) device.backend.free(block)
+  holdings.blocks.clear()
+}

@@ -1,0 +1,84 @@
+/**
+ * The contract of an op. Adding one is one object in a family file, its case records, one line in ops/index.ts.
+ * The scheduler looks at `kind` alone, never at a name.
+ */
+import type { DType } from '../base/dtype.ts'
+import type { Shape } from '../base/shape.ts'
+import type { Combine } from '../kernel/builders/reduce.ts'
+import type { KernelBuilder } from '../kernel/build.ts'
+import type { ChainContext } from '../kernel/chain.ts'
+import type { Expr } from '../kernel/language.ts'
+import type { Algorithm } from './algorithm.ts'
+import type { Node } from './node.ts'
+
+export interface OutputType {
+  readonly shape: Shape
+  readonly dtype: DType
+}
+
+/** Where the elements of a tensor lie in the buffer of the node it is a view of, in elements. */
+export interface Layout {
+  readonly shape: Shape
+  readonly strides: readonly number[]
+  readonly offset: number
+}
+
+// Typed as a method, whose parameters are bivariant, so that Op<A> is an Op<unknown>: a node only ever hands an op its
+// own attributes.
+export type GradientRule<A> = { rule(node: Node<A>, upstream: Node): readonly (Node | undefined)[] }['rule']
+
+interface OpBase<A> {
+  readonly name: string
+  /** Shape rule: checks the inputs and says what comes out. @throws ShapeError, DTypeError, ConfigError */
+  infer(inputs: readonly Node[], attributes: A): OutputType
+  /**
+   * Gradient of a loss with respect to each input, given the one with respect to the output; undefined where there is
+   * none (integers). The formula stands above each rule.
+   */
+  readonly gradient: 'none' | GradientRule<A>
+  /** Attributes as part of a key; the default is their JSON. Equal keys of one op with equal inputs mean equal values. */
+  key?(attributes: A): string
+}
+
+/** Every element of the output from the elements at the same place of the inputs, which all have its shape. */
+export interface MapOp<A> extends OpBase<A> {
+  readonly kind: 'map'
+  lower(k: KernelBuilder, args: readonly Expr[], attributes: A, context: ChainContext): Expr
+  /** Asks for context.index(), so it can't be fused into reductions or contractions. */
+  readonly usesIndex?: boolean
+}
+
+/** The same elements in another arrangement: no kernel where the consumer can follow strides. */
+export interface ViewOp<A> extends OpBase<A> {
+  readonly kind: 'view'
+  /** The output's layout given the input's; undefined when strides can't express it, then the input is copied first. */
+  view(input: Layout, output: Shape, attributes: A): Layout | undefined
+}
+
+/** One value from all elements along some axes. Output axes that were reduced have extent 1. */
+export interface ReduceOp<A> extends OpBase<A> {
+  readonly kind: 'reduce'
+  readonly combine: Combine
+  /** Sorted, non-negative, at least one. */
+  axes(attributes: A): readonly number[]
+}
+
+/** An op with a gradient of its own that is computed by simpler ops. */
+export interface ExpandOp<A> extends OpBase<A> {
+  readonly kind: 'expand'
+  expand(node: Node<A>): Node
+}
+
+/** An op with kernels of its own. */
+export interface KernelOp<A> extends OpBase<A> {
+  readonly kind: 'kernel'
+  /** At least one applies to every node the shape rule lets through. */
+  readonly algorithms: readonly Algorithm<A>[]
+}
+
+/** An argument, a constant, a Variable. */
+export interface LeafOp<A> extends OpBase<A> {
+  readonly kind: 'leaf'
+}
+
+export type Op<A = unknown> = MapOp<A> | ViewOp<A> | ReduceOp<A> | ExpandOp<A> | KernelOp<A> | LeafOp<A>

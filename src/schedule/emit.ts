@@ -1,0 +1,408 @@
+/** Turns units into kernel calls on symbolic buffers. */
+import type { DType } from '../base/dtype.ts'
+import { sizeOf } from '../base/shape.ts'
+import type { BuildContext, BufferRef, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
+import { mergeAxes } from '../graph/layout.ts'
+import type { ConstantAttributes, InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
+import type { Layout } from '../graph/op.ts'
+import { innerStride, mapCall, type MapOperand, type MapShape, mapSpec, startOf } from '../kernel/builders/map.ts'
+import { pieces, reduceCall, type ReduceShape, reduceSpec } from '../kernel/builders/reduce.ts'
+import { type Chain, type ChainStep, identityChain } from '../kernel/chain.ts'
+import { constant } from '../kernel/expression.ts'
+import { kindOf } from '../kernel/build.ts'
+import type { Target } from '../kernel/target.ts'
+import { type Access, accessKey, type Accesses, contiguous } from './access.ts'
+import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import type { Region } from './plan.ts'
+
+/** A buffer of the plan; without a region it is a temporary in the arena. */
+export interface PlanBuffer extends BufferRef {
+  readonly region: Region | undefined
+}
+
+export interface EmittedCall extends KernelCall {
+  readonly label: string
+}
+
+/** The elementwise part of a unit, with what it reads. */
+interface Gathered {
+  readonly chain: Chain
+  readonly operands: readonly Access[]
+  readonly constants: readonly number[]
+}
+
+export class Emitter {
+  readonly calls: EmittedCall[] = []
+  readonly #accesses: Accesses
+  readonly #stored: ReadonlySet<Node>
+  readonly #target: Target
+  readonly #buffers = new Map<Node, PlanBuffer>()
+  readonly #variables = new Map<Variable, PlanBuffer>()
+  /** Copies at the end: values that could not be written into their final place. */
+  readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
+
+  constructor(accesses: Accesses, stored: ReadonlySet<Node>, target: Target) {
+    this.#accesses = accesses
+    this.#stored = stored
+    this.#target = target
+  }
+
+  /** Values that are outputs are written into the output's region right away. */
+  reserveOutputs(roots: readonly Node[]): void {
+    for (const [index, root] of roots.entries()) {
+      const buffer: PlanBuffer = { dtype: root.dtype, size: sizeOf(root.shape), region: { kind: 'output', index } }
+      if (root.op.kind === 'leaf' || this.#buffers.has(root)) this.#copies.push({ from: root, to: buffer, label: 'output' })
+      else this.#buffers.set(root, buffer)
+    }
+  }
+
+  /**
+   * A value assigned to a Variable is computed in place when nobody needs the old value afterwards: all its readers run
+   * before, or read it element by element in the very kernel that writes it. Otherwise it is copied at the end.
+   */
+  reserveVariables(variables: readonly Variable[], roots: readonly Node[], all: readonly Node[], units: readonly Unit[]): void {
+    // The old value of these Variables leaves the program as it is.
+    const handedOut = new Set(all.map((root) => (root.attributes as Partial<VariableAttributes>).variable))
+    const turn = new Map<Node, number>()
+    for (const [i, unit] of units.entries()) for (const node of unit.members) turn.set(node, i)
+    for (const [i, variable] of variables.entries()) {
+      const root = roots[i]
+      const buffer = this.#variable(variable)
+      const free = root.op.kind !== 'leaf' && !this.#buffers.has(root)
+      if (free && !handedOut.has(variable) && this.#mayOverwrite(variable, turn.get(root) as number, units)) this.#buffers.set(root, buffer)
+      else this.#copies.push({ from: root, to: buffer, label: `assign ${variable.name}` })
+    }
+  }
+
+  #mayOverwrite(variable: Variable, writer: number, units: readonly Unit[]): boolean {
+    const old = (access: Access) =>
+      access.source.op.kind === 'leaf' && (access.source.attributes as Partial<VariableAttributes>).variable === variable
+    for (let i = writer; i < units.length; i++) {
+      for (const node of units[i].members) {
+        const inputs = node.op.kind === 'view' ? [this.#accesses.behind(node)] : node.inputs.map((input) => this.#accesses.of(input))
+        for (const access of inputs) {
+          if (!old(access)) continue
+          if (i > writer || node.op.kind !== 'map' || units[i].main?.op.kind === 'reduce') return false
+          const own = contiguous(node.shape)
+          if (access.layout.offset !== 0 || access.layout.strides.some((stride, axis) => stride !== own.strides[axis])) return false
+        }
+      }
+    }
+    return true
+  }
+
+  emitUnit(unit: Unit): void {
+    const { main } = unit
+    if (main === undefined) {
+      const [node] = unit.members
+      if (node.op.kind === 'view') this.#emitCopy(this.#accesses.behind(node), this.#span(node), `copy ${node.op.name}`)
+      else this.#emitMap(unit)
+    } else if (main.op.kind === 'reduce') this.#emitReduce(unit, main)
+    else this.#emitKernel(unit, main)
+  }
+
+  /** Copies what could not be written in place. Leaves that another copy overwrites are saved first. */
+  finish(): void {
+    const pending = this.#copies.map(({ from, to, label }) => {
+      const access = this.#accesses.of(from)
+      if (from.op.kind !== 'leaf' || to.region?.kind === 'output') return { access, span: undefined, to, label, from }
+      const saved = this.#temporary(from.dtype, sizeOf(from.shape))
+      this.#emitCopy(access, saved, label)
+      return { access, span: saved, to, label, from }
+    })
+    const ordered = [...pending].sort((a, b) => Number(a.to.region?.kind === 'variable') - Number(b.to.region?.kind === 'variable'))
+    for (const { access, span, to, label } of ordered) {
+      this.#emitCopy(access, { buffer: to, offset: 0 }, label, span)
+    }
+  }
+
+  // Buffers.
+
+  #variable(variable: Variable): PlanBuffer {
+    let buffer = this.#variables.get(variable)
+    if (buffer === undefined) {
+      buffer = { dtype: variable.dtype, size: variable.size, region: { kind: 'variable', variable } }
+      this.#variables.set(variable, buffer)
+    }
+    return buffer
+  }
+
+  #span(node: Node): Span {
+    let buffer = this.#buffers.get(node)
+    if (buffer === undefined) {
+      buffer = this.#newBuffer(node)
+      this.#buffers.set(node, buffer)
+    }
+    return { buffer, offset: 0 }
+  }
+
+  #newBuffer(node: Node): PlanBuffer {
+    const size = sizeOf(node.shape)
+    if (node.op.kind !== 'leaf') return { dtype: node.dtype, size, region: undefined }
+    switch (node.op.name) {
+      case 'input':
+        return { dtype: node.dtype, size, region: { kind: 'input', index: (node.attributes as InputAttributes).index } }
+      case 'variable':
+        return this.#variable((node.attributes as VariableAttributes).variable)
+      case 'hostScalar':
+        return { dtype: node.dtype, size, region: { kind: 'hostScalar', node } }
+      default:
+        return { dtype: node.dtype, size, region: { kind: 'data', node } }
+    }
+  }
+
+  #temporary(dtype: DType, size: number): Span {
+    const buffer: PlanBuffer = { dtype, size, region: undefined }
+    return { buffer, offset: 0 }
+  }
+
+  /** A constant that a kernel must read from memory is written there first. */
+  #readable(access: Access): Span {
+    if (access.source.op.kind !== 'leaf' || access.source.op.name !== 'constant') return this.#span(access.source)
+    const known = this.#buffers.get(access.source)
+    if (known !== undefined) return { buffer: known, offset: 0 }
+    const { dtype, shape } = access.source
+    const span = this.#temporary(dtype, sizeOf(shape))
+    this.#buffers.set(access.source, span.buffer as PlanBuffer)
+    const whole = { source: access.source, layout: contiguous(shape) }
+    this.#map(shape, this.#gather([], [whole]), [{ span, layout: contiguous(shape), dtype }], 'constant')
+    return span
+  }
+
+  // Maps.
+
+  /**
+   * Numbers the values of elementwise nodes: `given` values first (what a kernel computed), then operands, constants,
+   * steps. With `copied` the chain hands that access through.
+   */
+  #gather(members: readonly Node[], copied: readonly Access[] = [], given: readonly Node[] = []): Gathered & { results: Map<Node, number> } {
+    const operands: Access[] = []
+    const operandKeys = new Map<string, number>()
+    const constants: number[] = []
+    const inside = new Set([...members, ...given])
+    type Value = { kind: 'given' | 'operand' | 'constant'; i: number } | { kind: 'step'; node: Node } | { kind: 'literal'; access: Access }
+    const resolve = (access: Access, direct: Node | undefined): Value => {
+      const { source } = access
+      if (direct !== undefined && inside.has(source)) {
+        const i = given.indexOf(source)
+        return i >= 0 ? { kind: 'given', i } : { kind: 'step', node: source }
+      }
+      if (source.op.kind === 'leaf' && source.op.name === 'constant') {
+        if (source.dtype !== 'f32') return { kind: 'literal', access }
+        const { value } = source.attributes as ConstantAttributes
+        const known = constants.indexOf(value)
+        if (known >= 0 && !Object.is(value, -0)) return { kind: 'constant', i: known }
+        return { kind: 'constant', i: constants.push(value) - 1 }
+      }
+      const key = accessKey(access)
+      let i = operandKeys.get(key)
+      if (i === undefined) {
+        i = operands.push(access) - 1
+        operandKeys.set(key, i)
+      }
+      return { kind: 'operand', i }
+    }
+    const wanted = members.map((node) => node.inputs.map((input) => resolve(this.#accesses.of(input), input)))
+    const wantedCopies = copied.map((access) => resolve(access, undefined))
+    const inputs = given.length + operands.length
+    const steps: ChainStep[] = []
+    const results = new Map<Node, number>(given.map((node, i) => [node, i]))
+    const push = (step: ChainStep) => inputs + constants.length + steps.push(step) - 1
+    const number = (value: Value): number => {
+      switch (value.kind) {
+        case 'given':
+          return value.i
+        case 'operand':
+          return given.length + value.i
+        case 'constant':
+          return inputs + value.i
+        case 'step':
+          return results.get(value.node) as number
+        case 'literal': {
+          const { value: literal, dtype } = value.access.source.attributes as ConstantAttributes
+          const kind = kindOf(dtype)
+          return push({ key: `const:${kind}:${literal}`, args: [], lower: (_k, _args, context) => constant(kind, literal, context.lanes) })
+        }
+        default:
+          return value satisfies never
+      }
+    }
+    for (const [i, node] of members.entries()) {
+      const { op, attributes } = node
+      if (op.kind !== 'map') throw new Error(`${op.name} is no elementwise op`)
+      const args = wanted[i].map(number)
+      const text = op.key === undefined ? JSON.stringify(attributes) : op.key(attributes)
+      const step: ChainStep = {
+        key: `${op.name}:${node.dtype}${text === '{}' || text === undefined ? '' : text}`,
+        args,
+        lower: (k, values, context) => op.lower(k, values, attributes, context),
+      }
+      results.set(node, push(step))
+    }
+    // A copy of an operand or a constant is a chain without work; a literal needs its step to be last.
+    const passed = wantedCopies.map(number)
+    return { chain: { inputs, constants: constants.length, steps, results: passed }, operands, constants, results }
+  }
+
+  #emitMap(unit: Unit): void {
+    const gathered = this.#gather(unit.members)
+    const outputs = unit.members.filter((node) => this.#stored.has(node))
+    const chain: Chain = { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) }
+    const [{ shape }] = unit.members
+    const destinations = outputs.map((node) => ({ span: this.#span(node), layout: contiguous(shape), dtype: node.dtype }))
+    this.#map(shape, { ...gathered, chain }, destinations, unit.members.map((node) => node.op.name).join('·'))
+  }
+
+  #emitCopy(access: Access, to: Span, label: string, from?: Span): void {
+    const { shape } = access.layout
+    const dtype = access.source.dtype
+    const destination = [{ span: to, layout: contiguous(shape), dtype }]
+    if (from !== undefined) {
+      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape), dtype }], destination, label)
+      return
+    }
+    this.#map(shape, this.#gather([], [access]), destination, label)
+  }
+
+  #map(shape: readonly number[], gathered: Gathered, outputs: readonly Stream[], label: string): void {
+    const operands = gathered.operands.map((access) => ({
+      span: this.#readable(access),
+      layout: access.layout,
+      dtype: access.source.dtype,
+    }))
+    this.#streams(shape, gathered.chain, gathered.constants, operands, outputs, label)
+  }
+
+  #streams(
+    shape: readonly number[],
+    chain: Chain,
+    constants: readonly number[],
+    operands: readonly Stream[],
+    outputs: readonly Stream[],
+    label: string,
+  ): void {
+    const all = [...operands, ...outputs]
+    const merged = mergeAxes([...shape], all.map((stream) => [...stream.layout.strides]))
+    const rank = merged.extents.length
+    const describe = (stream: Stream, strides: readonly number[]): MapOperand => describeOperand(stream.dtype, strides, strides[rank - 1])
+    const mapShape: MapShape = {
+      rank,
+      operands: operands.map((stream, i) => describe(stream, merged.strides[i])),
+      // A single element has no stride; outputs always move.
+      outputs: outputs.map((stream, i) => ({
+        dtype: stream.dtype,
+        inner: merged.strides[operands.length + i][rank - 1] === 0 ? 'unit' : innerStride(merged.strides[operands.length + i][rank - 1]),
+      })),
+      chain,
+    }
+    const call = mapCall(mapShape, { extents: merged.extents, strides: merged.strides, constants })
+    this.calls.push({ spec: mapSpec(mapShape), spans: all.map(at), ...call, label })
+  }
+
+  // Reductions.
+
+  #emitReduce(unit: Unit, main: Node): void {
+    if (main.op.kind !== 'reduce') throw new Error(`${main.op.name} is no reduction`)
+    const [input] = main.inputs
+    const { shape } = input
+    const front = unit.members.filter((node) => node !== main)
+    const gathered = front.length === 0 ? this.#gather([], [this.#accesses.of(input)]) : this.#gather(front)
+    const chain: Chain = front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
+    const streams = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout, dtype: access.source.dtype }))
+    const reducedAxes = main.op.axes(main.attributes)
+    const keptAxes = shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis))
+    const select = (axes: readonly number[]) =>
+      mergeAxes(
+        axes.map((axis) => shape[axis]),
+        streams.map((stream) => axes.map((axis) => stream.layout.strides[axis])),
+      )
+    const kept = select(keptAxes)
+    const reduced = select(reducedAxes)
+    const form = reducedAxes.includes(shape.length - 1) ? 'row' : 'column'
+    const columns = form === 'column' ? (kept.extents.pop() as number) : 1
+    const columnStrides = streams.map((_, i) => (form === 'column' ? (kept.strides[i].pop() as number) : 0))
+    const strides = streams.map((_, i) => [...kept.strides[i], ...reduced.strides[i], ...(form === 'column' ? [columnStrides[i]] : [])])
+    const combine = main.op.combine
+    const reduceShape: ReduceShape = {
+      form,
+      combine,
+      dtype: main.dtype,
+      keptRank: kept.extents.length,
+      reducedRank: reduced.extents.length,
+      operands: streams.map((stream, i) => describeOperand(stream.dtype, strides[i], strides[i][strides[i].length - 1])),
+      chain,
+    }
+    const keptCount = sizeOf(kept.extents)
+    const { piece, count } = pieces(form === 'row' ? keptCount : keptCount * Math.ceil(columns / 16), reduced.extents, columns)
+    const args = { kept: kept.extents, reduced: reduced.extents, columns, strides, constants: gathered.constants, piece }
+    const total = keptCount * columns
+    const to = this.#span(main)
+    const label = [...front.map((node) => node.op.name), main.op.name].join('·')
+    const first = count === 1 ? to : this.#temporary(main.dtype, count * total)
+    this.calls.push({ spec: reduceSpec(reduceShape), spans: [...streams.map(at), first], ...reduceCall(reduceShape, args), label })
+    if (count === 1) return
+    const foldShape: ReduceShape = {
+      form: 'column',
+      combine,
+      dtype: main.dtype,
+      keptRank: 0,
+      reducedRank: 1,
+      operands: [{ dtype: main.dtype, inner: 'unit' }],
+      chain: identityChain,
+    }
+    const foldArgs = { kept: [], reduced: [count], columns: total, strides: [[total, 1]], constants: [], piece: count }
+    this.calls.push({ spec: reduceSpec(foldShape), spans: [first, to], ...reduceCall(foldShape, foldArgs), label: `${label} (fold)` })
+  }
+
+  // Kernels of an op, with the maps behind them.
+
+  #emitKernel(unit: Unit, main: Node): void {
+    const algorithm = unit.algorithm ?? choose(main, this.#target)
+    const behind = unit.members.filter((node) => node !== main)
+    const gathered = this.#gather(behind, [], [main])
+    const outputs = unit.members.filter((node) => this.#stored.has(node))
+    const operands = gathered.operands.map((access): EpilogueOperand => {
+      const { shape, strides } = access.layout
+      const how = epilogueAccess(shape, strides)
+      if (how === undefined) throw new Error(`${main.op.name}: epilogue operand with strides [${strides}] of [${shape}]`)
+      const span = this.#readable(access)
+      return { span: { buffer: span.buffer, offset: span.offset + access.layout.offset }, access: how }
+    })
+    const inputs = main.inputs.map((input) => {
+      const access = this.#accesses.of(input)
+      const span = this.#readable(access)
+      return { span: { buffer: span.buffer, offset: access.layout.offset }, layout: { ...access.layout, offset: 0 } satisfies Layout }
+    })
+    const label = `${unit.members.map((node) => node.op.name).join('·')} (${algorithm.name})`
+    const context: BuildContext = {
+      target: this.#target,
+      temporary: (dtype, size) => this.#temporary(dtype, size),
+      call: (call) => this.calls.push({ ...call, label }),
+    }
+    const epilogue = {
+      chain: { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) },
+      operands,
+      constants: gathered.constants,
+      outputs: outputs.map((node) => this.#span(node)),
+    }
+    algorithm.build(main, inputs, epilogue, context)
+  }
+}
+
+/** A stream of a map: a buffer, how it is walked, what it holds. */
+interface Stream {
+  readonly span: Span
+  readonly layout: Layout
+  readonly dtype: DType
+}
+
+/** The lowest element the stream touches. */
+function at(stream: Stream): Span {
+  const { shape, strides, offset } = stream.layout
+  return { buffer: stream.span.buffer, offset: stream.span.offset + offset - startOf(shape, strides) }
+}
+
+function describeOperand(dtype: DType, strides: readonly number[], inner: number): MapOperand {
+  const reversed = strides.some((stride) => stride < 0)
+  return { dtype, inner: innerStride(inner), ...(reversed ? { reversed } : {}) }
+}

@@ -1,0 +1,93 @@
+/** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
+import type { DType } from '../base/dtype.ts'
+import { sizeOf } from '../base/shape.ts'
+import type { Node, Variable } from '../graph/node.ts'
+import type { Target } from '../kernel/target.ts'
+import { Accesses } from './access.ts'
+import { Emitter, type EmittedCall, type PlanBuffer } from './emit.ts'
+import { fuse } from './fuse.ts'
+import { layOut } from './memory.ts'
+import type { Plan, PlannedCall, Region } from './plan.ts'
+import { simplify } from './simplify.ts'
+
+export type { Output, Plan, PlannedCall, Region } from './plan.ts'
+export { Identities, nodeKey, reachable } from './simplify.ts'
+
+/** A Variable and the value it gets when the program ends. */
+export interface Assignment {
+  readonly variable: Variable
+  readonly value: Node
+}
+
+/**
+ * Plans the computation of `outputs` and of what is assigned. Nothing is compiled or allocated here.
+ * @param outputs become buffers of their own, contiguous
+ */
+export function schedule(outputs: readonly Node[], assignments: readonly Assignment[], target: Target): Plan {
+  const { nodes, roots } = simplify([...outputs, ...assignments.map((a) => a.value)])
+  const accesses = new Accesses()
+  // What leaves the program needs memory of its own: views are copied (leaves are copied when the plan is emitted).
+  for (const node of nodes) accesses.of(node)
+  for (const root of roots) accesses.copy(root)
+  const { units, stored } = fuse(nodes, new Set(roots), accesses, target)
+
+  const emitter = new Emitter(accesses, stored, target)
+  const outputRoots = roots.slice(0, outputs.length)
+  const variables = assignments.map((a) => a.variable)
+  const variableRoots = roots.slice(outputs.length)
+  emitter.reserveOutputs(outputRoots)
+  emitter.reserveVariables(variables, variableRoots, roots, units)
+  for (const unit of units) emitter.emitUnit(unit)
+  emitter.finish()
+  return assemble(emitter, outputs, variables, target)
+}
+
+function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly Variable[], target: Target): Plan {
+  const regions: Region[] = [{ kind: 'arena' }]
+  const regionOf = new Map<PlanBuffer, number>()
+  const temporaries = new Map<PlanBuffer, { first: number; last: number }>()
+  for (const [i, call] of emitter.calls.entries()) {
+    for (const { buffer } of call.spans) {
+      const planned = buffer as PlanBuffer
+      if (planned.region !== undefined) {
+        if (regionOf.has(planned)) continue
+        regionOf.set(planned, regions.length)
+        regions.push(planned.region)
+        continue
+      }
+      const life = temporaries.get(planned)
+      if (life === undefined) temporaries.set(planned, { first: i, last: i })
+      else life.last = i
+    }
+  }
+  const buffers = [...temporaries.keys()]
+  const bytes = (dtype: DType, size: number) => target.bytes[dtype] * size
+  const { offsets, bytes: arenaBytes } = layOut(
+    buffers.map((buffer) => ({ bytes: bytes(buffer.dtype, buffer.size), ...(temporaries.get(buffer) as { first: number; last: number }) })),
+  )
+  const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
+  const place = (call: EmittedCall): PlannedCall => ({
+    spec: call.spec,
+    places: call.spans.map(({ buffer, offset }) => ({
+      region: regionOf.get(buffer as PlanBuffer) ?? 0,
+      offset: (offsetOf.get(buffer as PlanBuffer) ?? 0) + bytes(buffer.dtype, offset),
+    })),
+    scratch: call.scratch ?? [],
+    params: call.params,
+    tasks: call.tasks,
+    work: call.work,
+    label: call.label,
+  })
+  return {
+    calls: emitter.calls.filter((call) => call.tasks > 0).map(place),
+    regions,
+    outputs: outputs.map((node) => ({ shape: node.shape, dtype: node.dtype })),
+    arenaBytes,
+    assigned,
+  }
+}
+
+/** Bytes of the values a program keeps in Variables, for peaks and messages. */
+export function variableBytes(variables: readonly Variable[], target: Target): number {
+  return variables.reduce((sum, v) => sum + target.bytes[v.dtype] * sizeOf(v.shape), 0)
+}

@@ -1,0 +1,35 @@
+/** Third stage: where temporary buffers lie in the arena. Buffers whose lives do not meet share addresses. */
+
+export interface Lifetime {
+  readonly bytes: number
+  /** First and last call that touches the buffer. */
+  readonly first: number
+  readonly last: number
+}
+
+const alignment = 64
+
+/** Byte offsets for the buffers, largest first at the lowest free place, and the bytes of the whole. */
+export function layOut(lifetimes: readonly Lifetime[]): { offsets: number[]; bytes: number } {
+  const offsets = new Array<number>(lifetimes.length).fill(0)
+  const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b].bytes - lifetimes[a].bytes || a - b)
+  const placed: { offset: number; end: number; first: number; last: number }[] = []
+  let total = 0
+  for (const i of order) {
+    const { bytes, first, last } = lifetimes[i]
+    const size = Math.ceil((bytes + 1) / alignment) * alignment
+    let offset = 0
+    // `placed` is sorted by offset: the first gap between neighbours in time that is wide enough.
+    for (const other of placed) {
+      if (other.last < first || other.first > last) continue
+      if (other.offset - offset >= size) break
+      offset = Math.max(offset, other.end)
+    }
+    offsets[i] = offset
+    const entry = { offset, end: offset + size, first, last }
+    const at = placed.findIndex((other) => other.offset > offset)
+    placed.splice(at < 0 ? placed.length : at, 0, entry)
+    total = Math.max(total, entry.end)
+  }
+  return { offsets, bytes: total }
+}
