@@ -1,10 +1,9 @@
-/** How an op with kernels of its own turns into kernel calls. `schedule` compares algorithms; ops build them. */
+/** What an algorithm gets and gives: buffers, calls, epilogues. */
 import type { DType } from '../base/dtype.ts'
 import type { Chain } from '../kernel/chain.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Target } from '../kernel/target.ts'
-import type { Node } from './node.ts'
-import type { Layout } from './op.ts'
+import type { Layout } from './layout.ts'
 
 /** A buffer while a plan is made; only its identity counts until memory is laid out. */
 export interface BufferRef {
@@ -60,17 +59,4 @@ export interface BuildContext {
   /** Memory for the duration of this op's calls. */
   temporary(dtype: DType, size: number): Span
   call(call: KernelCall): void
-}
-
-export interface Algorithm<A = unknown> {
-  readonly name: string
-  applies(node: Node<A>, target: Target): boolean
-  /** Multiply-adds × 2 that the algorithm spends, padding and tails included; the smallest estimate wins. */
-  cost(node: Node<A>, target: Target): number
-  /** Largest error to expect, relative to the largest magnitude of the output. */
-  readonly tolerance: number
-  readonly acceptsStrides?: boolean
-  /** Whether `build` can take an epilogue. Otherwise `epilogue` is the identity and has the op's output as its only output. */
-  readonly fusesEpilogue?: boolean
-  build(node: Node<A>, inputs: readonly KernelInput[], epilogue: Epilogue, context: BuildContext): void
 }

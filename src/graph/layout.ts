@@ -1,4 +1,12 @@
-/** Arithmetic on iteration spaces. */
+/** Where elements lie, and arithmetic on iteration spaces. */
+import type { Shape } from '../base/shape.ts'
+
+/** Where the elements of a tensor lie in the buffer of the node it is a view of, in elements. */
+export interface Layout {
+  readonly shape: Shape
+  readonly strides: readonly number[]
+  readonly offset: number
+}
 
 /**
  * Merges neighbouring axes that every stream walks as one: axis i joins i + 1 when stride[i] = stride[i+1] · extent[i+1]

@@ -1,17 +1,9 @@
-/** The graph: what is to be computed, as plain data. A node holds its op, so nothing looks ops up by name. */
+/** Nodes and leaves: the graph as plain data. */
 import type { DType, TypedArray } from '../base/dtype.ts'
 import { sizeOf, type Shape } from '../base/shape.ts'
-import type { Op } from './op.ts'
+import type { Node, Op } from './op.ts'
 
-export interface Node<A = unknown> {
-  /** Increases with every node made: inputs have smaller ids than the nodes that read them. */
-  readonly id: number
-  readonly op: Op<A>
-  readonly inputs: readonly Node[]
-  readonly attributes: A
-  readonly shape: Shape
-  readonly dtype: DType
-}
+export type { Node } from './op.ts'
 
 let nextId = 0
 

@@ -8,19 +8,24 @@ import type { Combine } from '../kernel/builders/reduce.ts'
 import type { KernelBuilder } from '../kernel/build.ts'
 import type { ChainContext } from '../kernel/chain.ts'
 import type { Expr } from '../kernel/language.ts'
-import type { Algorithm } from './algorithm.ts'
-import type { Node } from './node.ts'
+import type { Target } from '../kernel/target.ts'
+import type { BuildContext, Epilogue, KernelInput } from './algorithm.ts'
+import type { Layout } from './layout.ts'
 
-export interface OutputType {
+/** One value of the graph. It holds its op, so nothing looks ops up by name. */
+export interface Node<A = unknown> {
+  /** Increases with every node made: inputs have smaller ids than the nodes that read them. */
+  readonly id: number
+  readonly op: Op<A>
+  readonly inputs: readonly Node[]
+  readonly attributes: A
   readonly shape: Shape
   readonly dtype: DType
 }
 
-/** Where the elements of a tensor lie in the buffer of the node it is a view of, in elements. */
-export interface Layout {
+export interface OutputType {
   readonly shape: Shape
-  readonly strides: readonly number[]
-  readonly offset: number
+  readonly dtype: DType
 }
 
 // Typed as a method, whose parameters are bivariant, so that Op<A> is an Op<unknown>: a node only ever hands an op its
@@ -67,6 +72,20 @@ export interface ReduceOp<A> extends OpBase<A> {
 export interface ExpandOp<A> extends OpBase<A> {
   readonly kind: 'expand'
   expand(node: Node<A>): Node
+}
+
+/** One way to compute an op. `schedule` compares them; ops build them. */
+export interface Algorithm<A = unknown> {
+  readonly name: string
+  applies(node: Node<A>, target: Target): boolean
+  /** Multiply-adds × 2 that the algorithm spends, padding and tails included; the smallest estimate wins. */
+  cost(node: Node<A>, target: Target): number
+  /** Largest error to expect, relative to the largest magnitude of the output. */
+  readonly tolerance: number
+  readonly acceptsStrides?: boolean
+  /** Whether `build` can take an epilogue. Otherwise `epilogue` is the identity and has the op's output as its only output. */
+  readonly fusesEpilogue?: boolean
+  build(node: Node<A>, inputs: readonly KernelInput[], epilogue: Epilogue, context: BuildContext): void
 }
 
 /** An op with kernels of its own. */

@@ -1,7 +1,7 @@
 /** Follows views to the values behind them, so that maps and reductions read through strides instead of copying. */
 import { sameShape, type Shape, stridesOf } from '../base/shape.ts'
 import type { Node } from '../graph/node.ts'
-import type { Layout } from '../graph/op.ts'
+import type { Layout } from '../graph/layout.ts'
 
 /** Where a node's elements lie: in the buffer of `source`, which is no view. */
 export interface Access {

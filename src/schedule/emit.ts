@@ -4,7 +4,7 @@ import { sizeOf } from '../base/shape.ts'
 import type { BuildContext, BufferRef, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import { mergeAxes } from '../graph/layout.ts'
 import type { ConstantAttributes, InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
-import type { Layout } from '../graph/op.ts'
+import type { Layout } from '../graph/layout.ts'
 import { innerStride, mapCall, type MapOperand, type MapShape, mapSpec, startOf } from '../kernel/builders/map.ts'
 import { pieces, reduceCall, type ReduceShape, reduceSpec } from '../kernel/builders/reduce.ts'
 import { type Chain, type ChainStep, identityChain } from '../kernel/chain.ts'
@@ -333,7 +333,7 @@ export class Emitter {
       chain,
     }
     const keptCount = sizeOf(kept.extents)
-    const { piece, count } = pieces(form === 'row' ? keptCount : keptCount * Math.ceil(columns / 16), reduced.extents, columns)
+    const { piece, count } = pieces(form, reduced.extents)
     const args = { kept: kept.extents, reduced: reduced.extents, columns, strides, constants: gathered.constants, piece }
     const total = keptCount * columns
     const to = this.#span(main)

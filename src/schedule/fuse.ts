@@ -1,6 +1,6 @@
 /** Second stage: which nodes become one kernel. Elementwise neighbours merge; maps join the reduction or contraction beside them. */
 import { sameShape } from '../base/shape.ts'
-import type { Algorithm } from '../graph/algorithm.ts'
+import type { Algorithm } from '../graph/op.ts'
 import type { Node } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Accesses, isContiguous } from './access.ts'

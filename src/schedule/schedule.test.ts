@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createInterpretBackend } from '../backends/interpret/index.ts'
+import { createWasmBackend } from '../backends/wasm/index.ts'
 import { Device } from '../engine/device.ts'
 import { Program } from '../engine/program.ts'
 import { constantNode, dataNode, inputNode, makeNode, type Node, Variable, variableNode } from '../graph/node.ts'
@@ -57,18 +58,22 @@ const range = (shape: readonly number[]) => {
   return dataNode(Float32Array.from({ length: size }, (_, i) => i), shape, 'f32')
 }
 
-const lanes = [1, 4]
-const device = (n: number) => {
-  const made = new Device(createInterpretBackend({ precision: 'f64', lanes: n }))
+const device = (n: number | 'wasm') => {
+  const made = new Device(n === 'wasm' ? createWasmBackend({ threads: 2, relaxedSimd: false }) : createInterpretBackend({ precision: 'f64', lanes: n }))
   made.verify = true
   return made
 }
-async function run(n: number, ...roots: Node[]): Promise<number[][]> {
-  const results = await new Program(device(n), roots, []).run([])
+async function run(n: number | 'wasm', ...roots: Node[]): Promise<number[][]> {
+  const on = device(n)
+  const results = await new Program(on, roots, []).run([])
+  await on.close()
   return results.map((r) => [...r])
 }
+/** Sums beyond 2^24 are rounded in f32. */
+const rounded = (n: number | 'wasm', values: number[]) =>
+  n === 'wasm' ? values.map((v) => expect.closeTo(v, -Math.log10(v * 1e-5)) as number) : values
 
-describe.each(lanes)('plans run on %i lanes', (n) => {
+describe.each([1, 4, 'wasm'] as const)('plans run on %s lanes', (n) => {
   it('fuses a chain of maps into one kernel', async () => {
     const x = range([3, 5])
     const y = plus(times(x, x), spread(constantNode(1), [3, 5]))
@@ -109,10 +114,10 @@ describe.each(lanes)('plans run on %i lanes', (n) => {
   it('cuts long reductions into pieces', async () => {
     const x = range([100_003])
     expect(schedule([total(x, [0])], [], device(n).target).calls).toHaveLength(2)
-    expect(await run(n, total(x, [0]))).toEqual([[(100_002 * 100_003) / 2]])
+    expect(await run(n, total(x, [0]))).toEqual([rounded(n, [(100_002 * 100_003) / 2])])
     const columns = range([30_001, 5])
     const sums = Array.from({ length: 5 }, (_, c) => 5 * ((30_000 * 30_001) / 2) + 30_001 * c)
-    expect(await run(n, total(columns, [0]))).toEqual([sums])
+    expect(await run(n, total(columns, [0]))).toEqual([rounded(n, sums)])
   })
 
   it('does not fuse a reader that wants elements from other places', async () => {

@@ -41,13 +41,17 @@ export interface ReduceArguments {
 const vectorsPerBlock = 4
 const elementsPerTask = 32768
 
+/** Additions one accumulator makes one after the other: rounding errors grow with it. Row form has 16 accumulators. */
+const longestChain = { row: 8192, column: 512 } as const
+const mostPieces = 1024
+
 /** Positions of the outermost reduced axis per piece, and how many pieces that makes. Depends on the shape alone. */
-export function pieces(kept: number, reduced: readonly number[], columns: number): { piece: number; count: number } {
-  const outermost = reduced[0]
-  const perPosition = (reduced.slice(1).reduce((a, b) => a * b, 1) * columns) || 1
-  // Enough other work to share out: no pieces. The bound is a constant, so that results never depend on the machine.
-  if (kept >= 32 || outermost * perPosition <= 2 * elementsPerTask) return { piece: Math.max(1, outermost), count: 1 }
-  const piece = Math.max(1, Math.ceil(elementsPerTask / perPosition), Math.ceil(outermost / 256))
+export function pieces(form: 'row' | 'column', reduced: readonly number[]): { piece: number; count: number } {
+  const [outermost, ...inner] = reduced
+  const perPosition = Math.max(1, inner.reduce((a, b) => a * b, 1))
+  const limit = longestChain[form]
+  if (outermost * perPosition <= 2 * limit) return { piece: Math.max(1, outermost), count: 1 }
+  const piece = Math.max(1, Math.floor(limit / perPosition), Math.ceil(outermost / mostPieces))
   return { piece, count: Math.ceil(outermost / piece) }
 }
 

@@ -1,0 +1,510 @@
+/** The WebAssembly backend: memory, kernels, tables and the workers that walk them. */
+import { createWorker, hardwareThreads } from '#platform'
+import { allocate, bytesPerElement, type DType, type TypedArray } from '../../base/dtype.ts'
+import { UnsupportedError } from '../../base/errors.ts'
+import type { Kernel } from '../../kernel/language.ts'
+import type { Backend, Block, Instruction, KernelCounts, LoadedTable } from '../backend.ts'
+import { detectFeatures } from './features.ts'
+import { Allocator } from './memory.ts'
+import { argumentWords, printModule } from './print.ts'
+import { barrierBytes, barrierOffsets, runtimeModule } from './runtime.ts'
+import { wasmTarget } from './target.ts'
+import { workerSource } from './worker-source.ts'
+
+export interface WasmOptions {
+  /** Threads that compute; one where memory cannot be shared. */
+  readonly threads?: number
+  /** Default: where the engine has it. */
+  readonly relaxedSimd?: boolean
+  /** False keeps to one worker with a memory of its own. Default: shared where the engine can. */
+  readonly shared?: boolean
+}
+
+const pageBytes = 65536
+const mostPages = 65536
+const firstAddress = 65536
+/** Tables with less work than this run at once on the calling thread, where memory is shared. */
+const inlineWork = 200_000
+const keptKernels = 1024
+/** Spare bytes behind each thread's scratch. */
+const scratchGuard = 128
+
+/** The exported driver of a kernel's module. */
+interface Slot {
+  readonly index: number
+  readonly module: WebAssembly.Module
+  /** Loaded tables that use it. */
+  users: number
+}
+
+class WasmBlock implements Block {
+  readonly bytes: number
+  readonly address: number
+  /**
+   * As many bytes that nobody ever touches, so they take no memory: they tell the collector what dropping this block is
+   * worth. Without them it would not look for dropped models before memory runs out.
+   */
+  readonly ballast: ArrayBuffer
+
+  constructor(address: number, bytes: number) {
+    this.address = address
+    this.bytes = bytes
+    this.ballast = new ArrayBuffer(bytes)
+  }
+}
+
+interface Relocation {
+  readonly word: number
+  readonly region: number
+  readonly offset: number
+}
+
+class WasmTable implements LoadedTable {
+  readonly instructions: number
+  /** Addresses of all words: [slot, args] pairs first, the blocks of arguments behind them. */
+  readonly block: WasmBlock
+  readonly words: Int32Array
+  readonly relocations: readonly Relocation[]
+  readonly slots: readonly Slot[]
+  readonly work: number
+  readonly scratchBytes: number
+  /** Region addresses the words hold now. */
+  bound: readonly number[] = []
+  readonly #release: (table: WasmTable) => void
+  #released = false
+
+  constructor(parts: Pick<WasmTable, 'instructions' | 'block' | 'words' | 'relocations' | 'slots' | 'work' | 'scratchBytes'>, release: (table: WasmTable) => void) {
+    this.instructions = parts.instructions
+    this.block = parts.block
+    this.words = parts.words
+    this.relocations = parts.relocations
+    this.slots = parts.slots
+    this.work = parts.work
+    this.scratchBytes = parts.scratchBytes
+    this.#release = release
+  }
+
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    this.#release(this)
+  }
+}
+
+interface Reply {
+  readonly id: number
+  readonly error?: string
+  readonly failed?: boolean
+  readonly bytes?: Uint8Array
+}
+
+type Walk = (table: number, count: number, threads: number, scratch: number, barrier: number, spins: number) => number
+
+/** One worker, asked and answered by message. */
+class Thread {
+  readonly worker: ReturnType<typeof createWorker>
+  /** Slots it has instantiated, with the module it has there. */
+  readonly known = new Map<number, WebAssembly.Module>()
+  readonly #waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>()
+  #next = 0
+  #failure: Error | undefined
+
+  constructor(name: string) {
+    this.worker = createWorker(workerSource, name)
+    this.worker.onMessage((message) => {
+      const reply = message as Reply
+      const waiting = this.#waiting.get(reply.id)
+      this.#waiting.delete(reply.id)
+      if (this.#waiting.size === 0) this.worker.unref()
+      if (reply.error !== undefined) waiting?.reject(new Error(reply.error))
+      else waiting?.resolve(reply)
+    })
+    this.worker.onError((error) => {
+      this.#failure = error
+      for (const { reject } of this.#waiting.values()) reject(error)
+      this.#waiting.clear()
+    })
+  }
+
+  ask(message: object, transfer: Transferable[] = []): Promise<Reply> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    const id = this.#next++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.worker.ref()
+      this.worker.post({ ...message, id }, transfer as never)
+    })
+  }
+}
+
+export function createWasmBackend(options: WasmOptions = {}): Backend {
+  const features = detectFeatures()
+  if (!features.simd.available) {
+    throw new UnsupportedError({
+      where: 'wasm backend',
+      what: 'WebAssembly SIMD is missing',
+      got: features.simd.reason,
+      expected: 'Node 20.19 or later, or a browser of 2023 or later',
+      fix: "use the backend 'interpret' for small things, or a newer engine",
+    })
+  }
+  return new WasmBackend(options)
+}
+
+class WasmBackend implements Backend {
+  readonly name = 'wasm'
+  readonly target
+  readonly threads: number
+  readonly #shared: boolean
+  readonly #memory: WebAssembly.Memory | undefined
+  readonly #maximumPages: number
+  readonly #allocator = new Allocator(firstAddress)
+  #pages = 16
+  readonly #slots = new Map<string, Slot>()
+  readonly #freeSlots: number[] = []
+  #slotCount = 1
+  #compiled = 0
+  #threadList: Thread[] | undefined
+  readonly #runtime: WebAssembly.Module
+  readonly #barrier: number
+  /** The calling thread's own instances. */
+  readonly #functions: WebAssembly.Table | undefined
+  readonly #own = new Map<number, WebAssembly.Module>()
+  #walk: Walk | undefined
+  #scratch: { address: number; bytes: number } | undefined
+  #tail: Promise<unknown> = Promise.resolve()
+  #pending = 0
+  #closed = false
+
+  constructor(options: WasmOptions) {
+    const features = detectFeatures()
+    const relaxed = options.relaxedSimd ?? features.relaxedSimd.available
+    if (relaxed && !features.relaxedSimd.available) {
+      throw new UnsupportedError({
+        where: 'wasm backend',
+        what: 'relaxed SIMD was asked for and is missing',
+        got: features.relaxedSimd.reason,
+        expected: 'an engine with relaxed SIMD',
+        fix: 'leave relaxedSimd out',
+      })
+    }
+    this.target = wasmTarget({ relaxed })
+    this.#shared = options.shared ?? features.sharedMemory.available
+    this.threads = this.#shared ? (options.threads ?? hardwareThreads()) : 1
+    if (this.#shared) {
+      const { memory, maximum } = makeSharedMemory(this.#pages)
+      this.#memory = memory
+      this.#maximumPages = maximum
+      this.#functions = new WebAssembly.Table({ element: 'anyfunc', initial: 64 })
+    } else this.#maximumPages = mostPages
+    this.#runtime = new WebAssembly.Module(runtimeModule(this.#shared, this.#maximumPages))
+    this.#barrier = this.#allocator.allocate(barrierBytes)
+  }
+
+  get kernels(): KernelCounts {
+    return { cached: this.#slots.size, compiled: this.#compiled }
+  }
+
+  // Memory.
+
+  allocate(bytes: number): Block {
+    this.#checkOpen()
+    return new WasmBlock(this.#reserve(bytes), bytes)
+  }
+
+  #reserve(bytes: number): number {
+    const before = this.#allocator.end
+    const address = this.#allocator.allocate(bytes)
+    const { end } = this.#allocator
+    if (end <= before) return address
+    const needed = Math.ceil((end + pageBytes) / pageBytes)
+    if (needed <= this.#pages) return address
+    // By an eighth more, so that many small requests do not grow the memory one by one.
+    const wanted = Math.min(this.#maximumPages, Math.max(needed, Math.ceil(this.#pages * 1.125)))
+    if (needed > this.#maximumPages || !this.#grow(wanted)) {
+      this.#allocator.free(address)
+      throw new UnsupportedError({
+        where: 'wasm backend',
+        what: 'memory is exhausted',
+        got: `${megabytes(bytes)} asked for, ${megabytes(this.#allocator.used)} in use`,
+        expected: `at most ${megabytes(this.#maximumPages * pageBytes)} in all`,
+        fix: 'use a smaller batch size or a smaller model',
+      })
+    }
+    return address
+  }
+
+  #grow(pages: number): boolean {
+    if (this.#memory === undefined) {
+      if (this.#threadList !== undefined) void this.#ask(this.#threadList[0], { action: 'grow', pages: pages - this.#pages })
+    } else {
+      try {
+        this.#memory.grow(pages - this.#pages)
+      } catch {
+        return false
+      }
+    }
+    this.#pages = pages
+    return true
+  }
+
+  free(block: Block): void {
+    const { address } = block as WasmBlock
+    // What still runs may read it.
+    if (this.#pending === 0) this.#allocator.free(address)
+    else void this.#later(async () => this.#allocator.free(address))
+  }
+
+  write(block: Block, offset: number, dtype: DType, data: TypedArray): void {
+    this.#checkOpen()
+    const address = (block as WasmBlock).address + offset
+    const converted = convert(dtype, data)
+    if (this.#memory !== undefined) {
+      const copy = (from: TypedArray) => {
+        new Uint8Array((this.#memory as WebAssembly.Memory).buffer, address, from.byteLength).set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength))
+      }
+      if (this.#pending === 0) copy(converted)
+      else {
+        const kept = converted === data ? converted.slice() : converted
+        void this.#later(async () => copy(kept))
+      }
+      return
+    }
+    const bytes = new Uint8Array(converted.byteLength)
+    bytes.set(new Uint8Array(converted.buffer, converted.byteOffset, converted.byteLength))
+    void this.#later(async () => {
+      await this.#ask(this.#started()[0], { action: 'write', address, bytes }, [bytes.buffer])
+    })
+  }
+
+  read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray> {
+    this.#checkOpen()
+    const address = (block as WasmBlock).address + offset
+    const result = allocate(dtype, length)
+    const into = new Uint8Array(result.buffer)
+    return this.#later(async () => {
+      if (this.#memory !== undefined) into.set(new Uint8Array(this.#memory.buffer, address, into.length))
+      else into.set((await this.#ask(this.#started()[0], { action: 'read', address, length: into.length })).bytes as Uint8Array)
+      return result
+    })
+  }
+
+  // Kernels and tables.
+
+  load(instructions: readonly Instruction[], _regions: number): LoadedTable {
+    this.#checkOpen()
+    const slots = instructions.map(({ kernel }) => {
+      const slot = this.#slot(kernel)
+      slot.users++
+      return slot
+    })
+    let wordCount = 2 * instructions.length
+    const starts = instructions.map(({ kernel }) => {
+      // A line of its own for each counter.
+      wordCount = Math.ceil(wordCount / 16) * 16
+      const start = wordCount
+      wordCount += argumentWords.buffers + kernel.buffers.length + kernel.params.length
+      return start
+    })
+    const block = new WasmBlock(this.#reserve(4 * wordCount), 4 * wordCount)
+    const words = new Int32Array(wordCount)
+    const floats = new Float32Array(words.buffer)
+    const relocations: Relocation[] = []
+    let work = 0
+    let scratchBytes = 0
+    for (const [i, instruction] of instructions.entries()) {
+      const { kernel, places, scratch, params, tasks } = instruction
+      const start = starts[i]
+      words[2 * i] = slots[i].index
+      words[2 * i + 1] = block.address + 4 * start
+      words[start + argumentWords.tasks] = tasks
+      let nextPlace = 0
+      let nextScratch = 0
+      let scratchEnd = 0
+      for (const buffer of kernel.buffers) {
+        const word = start + argumentWords.buffers + buffer.index
+        if (buffer.role === 'scratch') {
+          words[word] = scratchEnd
+          scratchEnd += Math.ceil((scratch[nextScratch++] * bytesPerElement[buffer.dtype]) / 64) * 64
+        } else relocations.push({ word, ...places[nextPlace++] })
+      }
+      for (const param of kernel.params) {
+        const word = start + argumentWords.buffers + kernel.buffers.length + param.index
+        if (param.kind === 'f32') floats[word] = params[param.index]
+        else words[word] = params[param.index]
+      }
+      work += instruction.work
+      scratchBytes = Math.max(scratchBytes, scratchEnd)
+    }
+    const parts = { instructions: instructions.length, block, words, relocations, slots, work, scratchBytes }
+    return new WasmTable(parts, (table) => {
+      for (const slot of table.slots) slot.users--
+      this.free(table.block)
+    })
+  }
+
+  #slot(kernel: Kernel): Slot {
+    const known = this.#slots.get(kernel.key)
+    if (known !== undefined) {
+      this.#slots.delete(kernel.key)
+      this.#slots.set(kernel.key, known)
+      return known
+    }
+    const bytes = printModule(kernel, { shared: this.#shared, maximumPages: this.#maximumPages, fma: this.target.fma })
+    const slot: Slot = { index: this.#freeSlots.pop() ?? this.#slotCount++, module: new WebAssembly.Module(bytes), users: 0 }
+    this.#compiled++
+    this.#slots.set(kernel.key, slot)
+    if (this.#slots.size > keptKernels) this.#evict()
+    return slot
+  }
+
+  #evict(): void {
+    for (const [key, slot] of this.#slots) {
+      if (slot.users > 0 || this.#pending > 0) continue
+      this.#slots.delete(key)
+      this.#freeSlots.push(slot.index)
+      return
+    }
+  }
+
+  // Running.
+
+  run(table: LoadedTable, regions: readonly Block[]): Promise<void> {
+    this.#checkOpen()
+    const loaded = table as WasmTable
+    return this.#later(async () => {
+      await this.#bind(loaded, regions)
+      if (this.#memory !== undefined && loaded.work < inlineWork) this.#runInline(loaded)
+      else await this.#runOnThreads(loaded)
+    })
+  }
+
+  /** Writes the addresses of the regions into the table. */
+  async #bind(table: WasmTable, regions: readonly Block[]): Promise<void> {
+    const addresses = regions.map((region) => (region as WasmBlock).address)
+    const fresh = table.bound.length === 0
+    if (!fresh && addresses.length === table.bound.length && addresses.every((address, i) => address === table.bound[i])) return
+    for (const { word, region, offset } of table.relocations) table.words[word] = addresses[region] + offset
+    table.bound = addresses
+    const bytes = new Uint8Array(table.words.buffer)
+    if (this.#memory !== undefined) new Uint8Array(this.#memory.buffer, table.block.address, bytes.length).set(bytes)
+    else await this.#ask(this.#started()[0], { action: 'write', address: table.block.address, bytes: bytes.slice() })
+  }
+
+  #runInline(table: WasmTable): void {
+    const functions = this.#functions as WebAssembly.Table
+    const imports = { m: { memory: this.#memory as WebAssembly.Memory } }
+    this.#walk ??= new WebAssembly.Instance(this.#runtime, { m: { ...imports.m, table: functions } }).exports.walk as Walk
+    for (const { index, module } of table.slots) {
+      if (this.#own.get(index) === module) continue
+      if (index >= functions.length) functions.grow(Math.max(functions.length, index + 1 - functions.length))
+      functions.set(index, new WebAssembly.Instance(module, imports).exports.run as () => void)
+      this.#own.set(index, module)
+    }
+    this.#walk(table.block.address, table.instructions, 1, this.#scratchFor(table.scratchBytes), this.#barrier, 0)
+  }
+
+  async #runOnThreads(table: WasmTable): Promise<void> {
+    const threads = this.#started()
+    const scratch = this.#scratchFor(table.scratchBytes)
+    const each = (this.#scratch as { bytes: number }).bytes
+    // With more threads than processors a spinning one keeps another from its work.
+    const spins = threads.length > hardwareThreads() ? 1000 : 100_000
+    const replies = threads.map((thread, i) => {
+      const modules = table.slots.filter(({ index, module }) => thread.known.get(index) !== module).map(({ index, module }) => [index, module] as const)
+      for (const [index, module] of modules) thread.known.set(index, module)
+      const message = { action: 'run', modules, table: table.block.address, count: table.instructions, threads: threads.length, scratch: scratch + i * each, spins }
+      return this.#ask(thread, message)
+    })
+    const outcomes = await Promise.allSettled(replies)
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+    if (failure === undefined) return
+    this.#mend(table)
+    throw failure.reason
+  }
+
+  /** After a failure: opens the barrier again and lets the table write itself anew. */
+  #mend(table: WasmTable): void {
+    table.bound = []
+    if (this.#memory === undefined) return
+    const words = new Int32Array(this.#memory.buffer)
+    for (const offset of Object.values(barrierOffsets)) Atomics.store(words, (this.#barrier + offset) >> 2, 0)
+  }
+
+  #scratchFor(bytes: number): number {
+    const each = Math.ceil((bytes + scratchGuard) / 64) * 64
+    if (this.#scratch === undefined || this.#scratch.bytes < each) {
+      if (this.#scratch !== undefined) this.#allocator.free(this.#scratch.address)
+      this.#scratch = undefined
+      const size = Math.max(each, 16_384)
+      this.#scratch = { address: this.#reserve(size * this.threads), bytes: size }
+    }
+    return this.#scratch.address
+  }
+
+  #started(): Thread[] {
+    if (this.#threadList === undefined) {
+      this.#threadList = Array.from({ length: this.threads }, (_, i) => new Thread(`juanji ${i}`))
+      for (const thread of this.#threadList) {
+        const message = { action: 'start', memory: this.#memory, pages: this.#pages, maximumPages: this.#maximumPages, runtime: this.#runtime, barrier: this.#barrier }
+        // Messages arrive in order: nothing needs to wait for this one. Its failure shows in the first run.
+        this.#ask(thread, message).catch(() => {})
+      }
+    }
+    return this.#threadList
+  }
+
+  #ask(thread: Thread, message: object, transfer: Transferable[] = []): Promise<Reply> {
+    return thread.ask(message, transfer)
+  }
+
+  #later<T>(work: () => Promise<T>): Promise<T> {
+    this.#pending++
+    const result = this.#tail.then(work).finally(() => {
+      this.#pending--
+    })
+    this.#tail = result.catch(() => {})
+    return result
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new Error('wasm: the backend is used after close()')
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#tail
+    await Promise.all((this.#threadList ?? []).map((thread) => thread.worker.terminate()))
+    this.#threadList = undefined
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`
+}
+
+function convert(dtype: DType, data: TypedArray): TypedArray {
+  switch (dtype) {
+    case 'f32':
+      return data instanceof Float32Array ? data : Float32Array.from(data)
+    case 'i32':
+      return data instanceof Int32Array ? data : Int32Array.from(data)
+    case 'u8':
+      return data instanceof Uint8Array ? data : Uint8Array.from(data)
+    case 'bool':
+      return Uint8Array.from(data, (value) => (value !== 0 ? 1 : 0))
+    default:
+      return dtype satisfies never
+  }
+}
+
+/** Asks for 4 GiB of address space and halves until the engine agrees; only what is used becomes real. */
+function makeSharedMemory(pages: number): { memory: WebAssembly.Memory; maximum: number } {
+  for (let maximum = mostPages; ; maximum >>= 1) {
+    try {
+      return { memory: new WebAssembly.Memory({ initial: pages, maximum, shared: true }), maximum }
+    } catch (error) {
+      if (maximum <= 256) throw error
+    }
+  }
+}

@@ -1,0 +1,100 @@
+/** Looks into parsed JSON that nobody has checked yet: every error is a FormatError with the path and the field. */
+import { FormatError } from '../base/errors.ts'
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value === 'string') return value.length > 40 ? `"${value.slice(0, 40)}…"` : JSON.stringify(value)
+  return typeof value === 'object' ? 'an object' : String(value)
+}
+
+/** A value of a JSON file and where in the file it stands. */
+export class Field {
+  readonly path: string
+  /** As in JavaScript: `input.shape[0]`; empty for the whole file. */
+  readonly name: string
+  readonly value: unknown
+
+  constructor(path: string, name: string, value: unknown) {
+    this.path = path
+    this.name = name
+    this.value = value
+  }
+
+  /** @throws FormatError when the text is no JSON object */
+  static parse(text: string, path: string): Field {
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch (error) {
+      throw new FormatError({
+        where: path,
+        what: 'this is not JSON',
+        got: (error as Error).message,
+        expected: 'a JSON object',
+        fix: 'get the file again, or save the model again',
+      })
+    }
+    const field = new Field(path, '', value)
+    field.object()
+    return field
+  }
+
+  error(expected: string, fix = 'save the model again with a program that keeps to the format'): FormatError {
+    return new FormatError({
+      where: this.path,
+      what: this.name === '' ? 'the file is not what was expected' : `field ${this.name} is not what was expected`,
+      got: this.value === undefined ? 'nothing' : typeName(this.value),
+      expected,
+      fix,
+    })
+  }
+
+  object(): Record<string, unknown> {
+    if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value)) throw this.error('an object')
+    return this.value as Record<string, unknown>
+  }
+
+  /** The field of this object with a name; its value is undefined when there is none. */
+  get(name: string): Field {
+    const object = this.object()
+    const value = Object.hasOwn(object, name) ? object[name] : undefined
+    return new Field(this.path, this.name === '' ? name : `${this.name}.${name}`, value)
+  }
+
+  get isThere(): boolean {
+    return this.value !== undefined
+  }
+
+  entries(): (readonly [name: string, field: Field])[] {
+    return Object.keys(this.object()).map((name) => [name, this.get(name)])
+  }
+
+  elements(): Field[] {
+    if (!Array.isArray(this.value)) throw this.error('an array')
+    return this.value.map((value: unknown, i) => new Field(this.path, `${this.name}[${i}]`, value))
+  }
+
+  string(): string {
+    if (typeof this.value !== 'string') throw this.error('a text')
+    return this.value
+  }
+
+  number(): number {
+    if (typeof this.value !== 'number' || !Number.isFinite(this.value)) throw this.error('a number')
+    return this.value
+  }
+
+  integer(least: number): number {
+    if (typeof this.value !== 'number' || !Number.isSafeInteger(this.value) || this.value < least) {
+      throw this.error(`a whole number of at least ${least}`)
+    }
+    return this.value
+  }
+
+  oneOf<const T extends string>(...known: readonly T[]): T {
+    const found = known.find((name) => name === this.value)
+    if (found === undefined) throw this.error(known.map((name) => JSON.stringify(name)).join(' or '))
+    return found
+  }
+}

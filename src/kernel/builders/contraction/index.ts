@@ -1,0 +1,7 @@
+export { type ConvGeometry, convCall, convSpec, needsBorder, runsTogether } from './conv.ts'
+export { type EpilogueOperandShape, type EpilogueShape, plainStore } from './epilogue.ts'
+export { foldCall, foldSpec } from './fold.ts'
+export { type LeftForm, longestRun, matmulCall, matmulSpec, piecesOf } from './matmul.ts'
+export { type PackedOperand, packCall, packing, packSpec } from './pack.ts'
+export { columnsOf, gradientTile, wideTile } from './tile.ts'
+export { type InputLayout, padCall, padSpec, weightGradientCall, weightGradientSpec } from './weight-gradient.ts'

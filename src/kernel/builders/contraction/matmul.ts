@@ -1,0 +1,151 @@
+/** Matrix products: C[batch][m][n] = A[batch][m][k] B[batch][k][n], A through strides, B in panels or direct. */
+import { KernelBuilder, type KernelSpec } from '../../build.ts'
+import { add, div, min, mul, rem, sub } from '../../expression.ts'
+import type { Kernel } from '../../language.ts'
+import type { Target } from '../../target.ts'
+import { defineCopy } from './copy.ts'
+import { EpilogueEmitter, epilogueKey, epilogueName, type EpilogueShape } from './epilogue.ts'
+import { columnsOf, defineSweep, edgeSize, epilogueSink, wideTile } from './tile.ts'
+
+/** How A lies in memory: neighbours along k, neighbours along m (copied block by block), or neither. */
+export type LeftForm = 'k' | 'm' | 'none'
+
+export interface MatmulShape {
+  readonly left: LeftForm
+  readonly epilogue: EpilogueShape
+}
+
+export interface MatmulArguments {
+  readonly batch: number
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  /** Elements of A between matrices, rows and steps. */
+  readonly aStrides: readonly [batch: number, m: number, k: number]
+  /** B as panels of the tile's columns, or as it lies, with neighbouring columns and n a multiple of the tile's. */
+  readonly packed: boolean
+  /** Elements of B between matrices and, if direct, steps. */
+  readonly bStrides: readonly [batch: number, k: number]
+  /** Elements of the output between matrices. */
+  readonly outBatch: number
+  /** Pieces of k, each with a result of its own, `outPiece` elements apart. */
+  readonly pieces: number
+  readonly outPiece: number
+}
+
+/** Longer sums are cut into pieces with results of their own, which are then added in order. */
+export const longestRun = 2304
+
+/** Pieces of a sum of `k` terms; depends on the shape alone. */
+export function piecesOf(k: number): number {
+  return Math.ceil(k / longestRun)
+}
+
+const multiplyAddsPerTask = 400_000
+
+export function matmulSpec(shape: MatmulShape): KernelSpec {
+  const key = `matmul|${shape.left}|${epilogueKey(shape.epilogue)}`
+  return { key, build: (target) => buildMatmul(shape, key, target) }
+}
+
+export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Target) {
+  const tile = wideTile(target)
+  const columns = columnsOf(tile, target)
+  const panels = Math.ceil(args.n / columns)
+  const pieceLength = Math.ceil(args.k / args.pieces)
+  // A block of A that stays in the second-level cache while the panels pass by.
+  const fits = Math.floor(target.cacheBytes / 4 / 4 / Math.max(1, pieceLength))
+  const blockRows = Math.max(1, Math.min(args.m, Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)))
+  const blocks = Math.ceil(args.m / blockRows)
+  const perPanel = blockRows * columns * pieceLength
+  const panelsPerTask = Math.max(1, Math.min(panels, Math.round(multiplyAddsPerTask / Math.max(1, perPanel))))
+  const panelGroups = Math.ceil(panels / panelsPerTask)
+  const params = [
+    args.batch,
+    args.m,
+    args.n,
+    args.k,
+    ...args.aStrides,
+    args.bStrides[0],
+    args.packed ? args.k * columns : columns,
+    args.packed ? columns : args.bStrides[1],
+    args.outBatch,
+    args.outPiece,
+    pieceLength,
+    blockRows,
+    blocks,
+    panels,
+    panelsPerTask,
+    panelGroups,
+  ]
+  const tasks = args.m * args.n * args.batch === 0 ? 0 : args.batch * args.pieces * blocks * panelGroups
+  const copied = shape.left === 'm' ? [pieceLength * blockRows] : []
+  return { params, tasks, scratch: [edgeSize(tile, target), ...copied], work: args.batch * args.m * args.n * args.k }
+}
+
+function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
+  const k = new KernelBuilder(target)
+  const tile = wideTile(target)
+  const tileColumns = columnsOf(tile, target)
+  const a = k.buffer('a', 'f32', 'input')
+  const b = k.buffer('b', 'f32', 'input')
+  const epilogue = new EpilogueEmitter(k, shape.epilogue)
+  const edge = k.buffer('edge', 'f32', 'scratch')
+  const copied = shape.left === 'm' ? k.buffer('block', 'f32', 'scratch') : undefined
+  const [batch, m, n, terms] = ['batch', 'm', 'n', 'k'].map((name) => k.int(name))
+  const [aBatch, aRow, aStep] = ['aBatch', 'aRow', 'aStep'].map((name) => k.int(name))
+  const [bBatch, bPanel, bStep] = ['bBatch', 'bPanel', 'bStep'].map((name) => k.int(name))
+  const [outBatch, outPiece, pieceLength] = ['outBatch', 'outPiece', 'pieceLength'].map((name) => k.int(name))
+  const [blockRows, blocks, panels] = ['blockRows', 'blocks', 'panels'].map((name) => k.int(name))
+  const [panelsPerTask, panelGroups] = ['panelsPerTask', 'panelGroups'].map((name) => k.int(name))
+  epilogue.declareConstants()
+
+  const sweep = defineSweep(k, {
+    tile,
+    a: copied ?? a,
+    b,
+    aRow: shape.left === 'm' ? 1 : aRow,
+    aStep: shape.left === 'k' ? 1 : shape.left === 'm' ? blockRows : aStep,
+    bStep,
+    outerStep: terms,
+    middleStep: terms,
+    outRow: n,
+    sink: epilogueSink(k, epilogue, n),
+    edge,
+  })
+  const copy = copied === undefined ? undefined : defineCopy(k, copied, a)
+
+  k.task((task) => {
+    const block = k.let(rem(task, blocks))
+    const rest = k.let(div(task, blocks))
+    const group = k.let(rem(rest, panelGroups))
+    const rest2 = k.let(div(rest, panelGroups))
+    const matrix = k.let(rem(rest2, batch))
+    const piece = k.let(div(rest2, batch))
+    const firstTerm = k.let(mul(piece, pieceLength))
+    const run = k.let(min(sub(terms, firstTerm), pieceLength))
+    const firstRow = k.let(mul(block, blockRows))
+    const rows = k.let(min(sub(m, firstRow), blockRows))
+    const start = k.let(add(mul(matrix, aBatch), add(mul(firstRow, aRow), mul(firstTerm, aStep))))
+    const out = k.let(add(mul(piece, outPiece), add(mul(matrix, outBatch), mul(firstRow, n))))
+    if (copied !== undefined && copy !== undefined) {
+      const from = k.point(a, start)
+      const to = k.point(copied)
+      k.repeat(run, () => {
+        k.call(copy, to, from, rows)
+        k.advance(from, aStep)
+        k.advance(to, blockRows)
+      })
+    }
+    const firstPanel = k.let(mul(group, panelsPerTask))
+    k.loop(min(sub(panels, firstPanel), panelsPerTask), (i) => {
+      const panel = k.let(add(firstPanel, i))
+      const column = k.let(mul(panel, tileColumns))
+      const columns = k.let(min(sub(n, column), tileColumns))
+      const left = copied === undefined ? k.point(a, start) : k.point(copied)
+      const right = k.point(b, add(mul(matrix, bBatch), add(mul(panel, bPanel), mul(firstTerm, bStep))))
+      k.call(sweep, left, right, add(out, column), column, columns, rows, 1, 1, run)
+    })
+  })
+  return k.build(`matmul_f32_${tile.rows}x${tileColumns}_${shape.left}${epilogueName(shape.epilogue)}_${target.name}`, key)
+}

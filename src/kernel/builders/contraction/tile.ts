@@ -1,0 +1,251 @@
+/**
+ * The register tile that every contraction is made of: acc[i][j] += splat(A[i]) * B[j], a few rows of A by a few vectors
+ * of B, over three nested loops. Every height is a function of its own (an engine that tiers up by calls makes it fast
+ * after a few of them), the innermost block holds one step (unrolled, older V8 moves all loads to its top and spills).
+ */
+import type { KernelBuilder, Variable } from '../../build.ts'
+import { add, constant, div, eq, fma, le, lt, mul, select, splat } from '../../expression.ts'
+import type { BufferParam, Expr, KernelFunction, Pointer } from '../../language.ts'
+import type { Target } from '../../target.ts'
+import type { EpilogueEmitter } from './epilogue.ts'
+
+export interface TileSize {
+  readonly rows: number
+  /** Vectors of columns. */
+  readonly vectors: number
+}
+
+/** Tile of products whose rows are pixels: two vectors wide, as high as the registers allow. */
+export function wideTile(target: Target): TileSize {
+  // Two for B, one for the splat of A; without fused multiply-add also the product, and room for loads made early.
+  const held = target.fma ? 3 : 6
+  return { rows: Math.max(1, Math.min(14, Math.floor((target.registers - held) / 2))), vectors: 2 }
+}
+
+/** Tile of weight gradients: rows are neighbours in memory, so without fused multiply-add few rows and more columns win. */
+export function gradientTile(target: Target): TileSize {
+  if (target.fma) return wideTile(target)
+  return { rows: Math.max(1, Math.floor((target.registers - 7) / 4)), vectors: 4 }
+}
+
+export function columnsOf(tile: TileSize, target: Target): number {
+  return tile.vectors * target.lanes
+}
+
+/** What becomes of sums. */
+export interface Sink {
+  /** Stores vectors sums[row][vector]; the first element is output element `out` in column `column`, rows are `row` apart. */
+  tile(sums: readonly (readonly Expr[])[], out: Expr, column: Expr): void
+  /** Stores one sum, `offset` columns from output element `out` in column `column`. */
+  element(sum: Expr, out: Expr, column: Expr, offset: Expr): void
+}
+
+/** Sums go through an epilogue into its outputs. */
+export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow: Expr): Sink {
+  return {
+    tile(sums, out, column) {
+      const first = epilogue.open(out, column)
+      const rows = sums.map((_, i) => (i === 0 ? first : epilogue.shift(first, mul(outRow, i))))
+      for (let j = 0; j < sums[0].length; j++) {
+        const held = epilogue.columnOperands(first, j * k.lanes, k.lanes)
+        for (const [i, row] of sums.entries()) epilogue.emit(row[j], rows[i], held, j * k.lanes, k.lanes)
+      }
+    },
+    element(sum, out, column, offset) {
+      const cursors = epilogue.open(k.let(add(out, offset)), k.let(add(column, offset)))
+      epilogue.emit(sum, cursors, epilogue.columnOperands(cursors, 0, 1), 0, 1)
+    },
+  }
+}
+
+/** Sums are stored, or added to what is there: `column` counts the chunks that came before. */
+export function accumulateSink(k: KernelBuilder, output: BufferParam, outRow: Expr): Sink {
+  return {
+    tile(sums, out, before) {
+      const first = k.point(output, out)
+      const rows = sums.map((_, i) => (i === 0 ? first : k.pointFrom(first, mul(outRow, i))))
+      const each = (store: (sum: Expr, pointer: Pointer, offset: number) => void) => {
+        for (const [i, row] of sums.entries()) for (const [j, sum] of row.entries()) store(sum, rows[i], j * k.lanes)
+      }
+      k.if(
+        eq(before, 0),
+        () => each((sum, pointer, offset) => k.store(pointer, sum, offset)),
+        () => each((sum, pointer, offset) => k.store(pointer, add(k.loadVector(pointer, offset), sum), offset)),
+      )
+    },
+    element(sum, out, before, offset) {
+      const pointer = k.point(output, add(out, offset))
+      k.if(
+        eq(before, 0),
+        () => k.store(pointer, sum),
+        () => k.store(pointer, add(k.load(pointer), sum)),
+      )
+    },
+  }
+}
+
+/** How a sweep reads its operands and where its sums go. Numbers are constants of the code, expressions run-time values. */
+export interface SweepSpec {
+  readonly tile: TileSize
+  readonly a: BufferParam
+  readonly b: BufferParam
+  /** Elements of A between neighbouring rows. */
+  readonly aRow: Expr | number
+  /** Elements of A between neighbouring steps of the innermost loop. */
+  readonly aStep: Expr | number
+  /** Elements of B from one step to the next; B is read straight through all loops. */
+  readonly bStep: Expr | number
+  /** Elements of A between positions of the outer and the middle loop. */
+  readonly outerStep: Expr
+  readonly middleStep: Expr
+  /** Elements of the output between rows. */
+  readonly outRow: Expr
+  readonly sink: Sink
+  /** Room for one tile, where the last columns do not fill it. */
+  readonly edge: BufferParam
+}
+
+/** Elements of the edge scratch of a tile. */
+export function edgeSize(tile: TileSize, target: Target): number {
+  return tile.rows * columnsOf(tile, target)
+}
+
+/**
+ * Defines a function (a, b, out, column, columns, count, outer, middle, run): `count` rows by `columns` columns (at most
+ * those of the tile), cut into tiles of nearly equal height. Each sum has outer × middle × run terms, added in that order.
+ */
+export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
+  const { tile } = spec
+  const finish = defineFinish(k, spec)
+  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, undefined))
+  const edges = Array.from({ length: tile.vectors }, (_, j) => ({
+    tall: defineTile(k, spec, tile.rows, j + 1, finish),
+    single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, finish),
+  }))
+  const ints = ['out', 'column', 'columns', 'count', 'outer', 'middle', 'run'] as const
+  const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
+  return k.function('sweep', declarations, (...params) => {
+    const [firstA, b] = params as unknown as [Pointer, Pointer]
+    const [out, column, columns, count, outer, middle, run] = params.slice(2) as Expr[]
+    const a = k.pointFrom(firstA)
+    const place = k.variable(out, 'place')
+    const use = (callee: KernelFunction, height: Expr | number) => {
+      k.call(callee, a, b, place.value, column, columns, outer, middle, run)
+      k.advance(a, mul(mulOperand(spec.aRow), height))
+      k.set(place, add(place.value, mul(spec.outRow, height)))
+    }
+    const whole = () => {
+      const tiles = k.let(div(add(count, tile.rows - 1), tile.rows))
+      const low = k.let(div(count, tiles))
+      const high = k.let(add(count, mul(mul(tiles, low), -1)))
+      k.loop(tiles, (i) => {
+        const height = k.let(select(lt(i, high), add(low, 1), low))
+        const choose = (h: number): void => {
+          if (h === 1) use(full[0], 1)
+          else
+            k.if(
+              eq(height, h),
+              () => use(full[h - 1], h),
+              () => choose(h - 1),
+            )
+        }
+        choose(tile.rows)
+      })
+    }
+    const partial = (vectors: number): void => {
+      const { tall, single } = edges[vectors - 1]
+      k.repeat(div(count, tile.rows), () => use(tall, tile.rows))
+      const rest = k.let(add(count, mul(div(count, tile.rows), -tile.rows)))
+      if (single !== undefined) k.repeat(rest, () => use(single, 1))
+    }
+    const part = (vectors: number): void => {
+      if (vectors === tile.vectors) partial(vectors)
+      else
+        k.if(
+          le(columns, vectors * k.lanes),
+          () => partial(vectors),
+          () => part(vectors + 1),
+        )
+    }
+    k.if(eq(columns, tile.vectors * k.lanes), whole, () => part(1))
+  })
+}
+
+function mulOperand(value: Expr | number): Expr {
+  return typeof value === 'number' ? constant('i32', value) : value
+}
+
+/** One height and width of the tile. With `finish`, sums go to the edge scratch and that function stores the real columns. */
+function defineTile(
+  k: KernelBuilder,
+  spec: SweepSpec,
+  rows: number,
+  vectors: number,
+  finish: KernelFunction | undefined,
+): KernelFunction {
+  const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run'] as const
+  const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
+  const name = `${finish === undefined ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
+  return k.function(name, declarations, (...params) => {
+    const [atOuter, firstB] = params as unknown as [Pointer, Pointer]
+    const [out, column, columns, outer, middle, run] = params.slice(2) as Expr[]
+    const b = k.pointFrom(firstB)
+    const zero = constant('f32', 0, k.lanes)
+    const sums: Variable[][] = []
+    for (let i = 0; i < rows; i++) sums.push(Array.from({ length: vectors }, (_, j) => k.variable(zero, `s${i}_${j}_`)))
+    // Copies of parameters into locals: a printer may read a parameter from memory each time.
+    const local = (value: Expr | number, name: string) => (typeof value === 'number' ? value : k.variable(value, name).value)
+    const aRow = local(spec.aRow, 'aRow')
+    const aStep = local(spec.aStep, 'aStep')
+    const bStep = local(spec.bStep, 'bStep')
+    const offsets = Array.from({ length: rows }, (_, i) => (typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row')))
+    k.repeat(outer, () => {
+      const atMiddle = k.pointFrom(atOuter)
+      k.repeat(middle, () => {
+        const a = k.pointFrom(atMiddle)
+        k.repeat(run, () => {
+          const right = Array.from({ length: vectors }, (_, j) => k.let(k.loadVector(b, j * k.lanes), 'b'))
+          for (let i = 0; i < rows; i++) {
+            const offset = offsets[i]
+            const value = typeof offset === 'number' ? k.load(a, offset) : i === 0 ? k.load(a) : k.load(k.pointFrom(a, offset))
+            const left = k.let(splat(value, k.lanes), 'a')
+            for (const [j, sum] of sums[i].entries()) k.set(sum, fma(left, right[j], sum.value))
+          }
+          k.advance(a, aStep)
+          k.advance(b, bStep)
+        })
+        k.advance(atMiddle, spec.middleStep)
+      })
+      k.advance(atOuter, spec.outerStep)
+    })
+    if (finish === undefined) {
+      spec.sink.tile(
+        sums.map((row) => row.map((sum) => sum.value)),
+        out,
+        column,
+      )
+      return
+    }
+    const edge = k.point(spec.edge)
+    for (const [i, row] of sums.entries()) {
+      for (const [j, sum] of row.entries()) k.store(edge, sum.value, (i * spec.tile.vectors + j) * k.lanes)
+    }
+    k.call(finish, out, column, rows, columns)
+  })
+}
+
+/** Stores the first `columns` columns of the sums in the edge scratch, one by one. */
+function defineFinish(k: KernelBuilder, spec: SweepSpec): KernelFunction {
+  const ints = [{ int: 'out' }, { int: 'column' }, { int: 'rows' }, { int: 'columns' }] as const
+  return k.function('finish', ints, (out, column, rows, columns) => {
+    k.loop(rows, (i) => {
+      const edge = k.point(spec.edge, mul(i, columnsOf(spec.tile, k.target)))
+      const line = k.let(add(out, mul(spec.outRow, i)))
+      k.loop(columns, (j) => {
+        const sum = k.let(k.load(edge))
+        spec.sink.element(sum, line, column, j)
+        k.advance(edge, 1)
+      })
+    })
+  })
+}

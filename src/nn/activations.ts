@@ -1,0 +1,51 @@
+import { ConfigError } from '../base/errors.ts'
+import { sizeOf } from '../base/shape.ts'
+import * as t from '../tensor/index.ts'
+import type { Json, Layer } from './layer.ts'
+
+function pointwise(type: string, apply: (x: t.Tensor) => t.Tensor, options: { [name: string]: Json } = {}): Layer {
+  return { type, options, build: (_scope, input) => ({ output: input, apply }) }
+}
+
+/** max(x, 0) */
+export const relu = (): Layer => pointwise('relu', t.relu)
+/** x where positive, slope · x elsewhere. */
+export const leakyRelu = (slope = 0.01): Layer => pointwise('leakyRelu', (x) => t.leakyRelu(x, slope), { slope })
+export const elu = (alpha = 1): Layer => pointwise('elu', (x) => t.elu(x, alpha), { alpha })
+/** x · Φ(x) */
+export const gelu = (form: 'erf' | 'tanh' = 'erf'): Layer => pointwise('gelu', (x) => t.gelu(x, form), { form })
+/** x · sigmoid(x) */
+export const silu = (): Layer => pointwise('silu', t.silu)
+export const sigmoid = (): Layer => pointwise('sigmoid', t.sigmoid)
+export const tanh = (): Layer => pointwise('tanh', t.tanh)
+export const hardSwish = (): Layer => pointwise('hardSwish', t.hardSwish)
+/** Probabilities along the last axis. Losses want logits: leave it out while training with crossEntropy. */
+export const softmax = (): Layer => pointwise('softmax', (x) => t.softmax(x))
+
+/** [batch, …] to [batch, features], rows of channels innermost. */
+export function flatten(): Layer {
+  return {
+    type: 'flatten',
+    options: {},
+    build: (_scope, input) => ({ output: [sizeOf(input)], apply: (x) => x.reshape([x.shape[0], sizeOf(input)]) }),
+  }
+}
+
+/**
+ * Sets a share of the values to zero while training and scales the rest by 1 / (1 - rate) (Srivastava et al. 2014).
+ * @param rate share in [0, 1)
+ * @throws ConfigError on another rate
+ */
+export function dropout(rate = 0.5): Layer {
+  if (!(rate >= 0 && rate < 1)) {
+    throw new ConfigError({ where: 'dropout', what: 'the rate makes no sense', got: String(rate), expected: 'a share in [0, 1)', fix: 'use for instance 0.5' })
+  }
+  return {
+    type: 'dropout',
+    options: { rate },
+    build: (scope, input) => ({
+      output: input,
+      apply: (x) => (scope.training() && rate > 0 ? t.dropout(x, rate, scope.randomKey(), scope.stream) : x),
+    }),
+  }
+}

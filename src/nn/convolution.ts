@@ -1,0 +1,192 @@
+import { ConfigError, ShapeError } from '../base/errors.ts'
+import { showShape, sizeOf, type Shape } from '../base/shape.ts'
+import { conv1d as conv1dOf, conv2d as conv2dOf, type Tensor } from '../tensor/index.ts'
+import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
+
+/** `'valid'`, `'same'`, `'full'`, a number for all sides, or `[before, after]` for every axis. */
+export type Padding = 'valid' | 'same' | 'full' | number | readonly (readonly [number, number])[]
+
+export interface ConvOptions {
+  /** Default 1. */
+  readonly stride?: number | readonly number[]
+  /** Default `'valid'`, as in PyTorch. */
+  readonly padding?: Padding
+  /** Default 1. */
+  readonly dilation?: number | readonly number[]
+  /** Default 1. */
+  readonly groups?: number
+  /** Default true; leave it out in front of a batch norm. */
+  readonly bias?: boolean
+}
+
+interface Description {
+  readonly type: string
+  readonly rank: 1 | 2
+  readonly filters: (inChannels: number) => number
+  readonly groups: (inChannels: number) => number
+  readonly kernelSize: readonly number[]
+  readonly options: { readonly [name: string]: Json }
+  readonly conv: ConvOptions
+}
+
+const perAxis = (value: number | readonly number[] | undefined, rank: number): readonly number[] =>
+  value === undefined ? new Array<number>(rank).fill(1) : typeof value === 'number' ? new Array<number>(rank).fill(value) : value
+
+/** Options that were given, for model.json. */
+function given(options: ConvOptions): { [name: string]: Json } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [name: string]: Json }
+}
+
+function convolution(description: Description): Layer {
+  const { type, rank, kernelSize, conv } = description
+  const op = rank === 1 ? conv1dOf : conv2dOf
+  return {
+    type,
+    options: description.options,
+    build(scope: Scope, input: Shape): Built {
+      if (input.length !== rank + 1) {
+        throw new ShapeError({
+          where: where(scope, type),
+          what: `samples have ${input.length} axes, ${rank + 1} are needed`,
+          got: `samples of shape ${showShape(input)}`,
+          expected: rank === 1 ? '[length, channels]' : '[height, width, channels]',
+          fix: 'reshape the samples; grey images have one channel: [height, width, 1]',
+        })
+      }
+      const inChannels = input[rank]
+      const groups = description.groups(inChannels)
+      const filters = description.filters(inChannels)
+      if (inChannels % groups !== 0 || filters % groups !== 0) {
+        throw new ShapeError({
+          where: where(scope, type),
+          what: `${groups} groups do not divide the channels`,
+          got: `${inChannels} input channels, ${filters} filters`,
+          expected: 'both to be multiples of groups',
+          fix: 'change groups or filters',
+        })
+      }
+      const shape = [...kernelSize, inChannels / groups, filters]
+      // PyTorch's default: kaiming_uniform with a = √5 is uniform in ±1/√fan-in, for weight and bias alike.
+      const bound = 1 / Math.sqrt(sizeOf(shape.slice(0, -1)))
+      const weight = scope.parameter('weight', shape, { kind: 'uniform', bound })
+      const bias = conv.bias === false ? undefined : scope.parameter('bias', [filters], { kind: 'uniform', bound })
+      const apply = (x: Tensor): Tensor =>
+        op(x, weight.value, { stride: conv.stride, padding: conv.padding, dilation: conv.dilation, groups, bias: bias?.value } as Parameters<typeof op>[2])
+      return { output: outputShape(scope, type, input, kernelSize, conv, filters), apply }
+    },
+    cost(input, output) {
+      const perOutput = sizeOf(kernelSize) * (input[rank] / description.groups(input[rank]))
+      return {
+        multiplyAdds: sizeOf(output) * perOutput,
+        window: { kernelSize, stride: perAxis(conv.stride, rank), dilation: perAxis(conv.dilation, rank) },
+      }
+    },
+  }
+}
+
+/** Shape of what comes out, by the arithmetic of the op; errors name the layer. */
+function outputShape(scope: Scope, type: string, input: Shape, kernelSize: readonly number[], conv: ConvOptions, filters: number): Shape {
+  const rank = kernelSize.length
+  const stride = perAxis(conv.stride, rank)
+  const dilation = perAxis(conv.dilation, rank)
+  const { padding = 'valid' } = conv
+  const extents = kernelSize.map((size, axis) => {
+    const reach = (size - 1) * dilation[axis] + 1
+    const extent = input[axis]
+    if (padding === 'same') return Math.ceil(extent / stride[axis])
+    const around = padding === 'valid' ? 0 : padding === 'full' ? 2 * (reach - 1) : typeof padding === 'number' ? 2 * padding : padding[axis][0] + padding[axis][1]
+    return Math.floor((extent + around - reach) / stride[axis]) + 1
+  })
+  if (extents.some((extent) => extent < 1)) {
+    throw new ShapeError({
+      where: where(scope, type),
+      what: 'the kernel is larger than what arrives',
+      got: `samples of shape ${showShape(input)}, kernel ${showShape(kernelSize)}${dilation.some((d) => d > 1) ? `, dilation ${showShape(dilation)}` : ''}`,
+      expected: 'at least one place for the kernel on every axis',
+      fix: "use padding: 'same', a smaller kernel, or fewer pools and strides before this layer",
+    })
+  }
+  return [...extents, filters]
+}
+
+function checkPositive(where: string, name: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1) return
+  throw new ConfigError({ where, what: `${name} makes no sense`, got: String(value), expected: 'a whole number of at least 1', fix: `correct ${name}` })
+}
+
+/**
+ * 1-D convolution of [batch, length, channels].
+ * @param filters output channels @param kernelSize taps
+ * @throws ConfigError on sizes below 1
+ */
+export function conv1d(filters: number, kernelSize: number, options: ConvOptions = {}): Layer {
+  checkPositive('nn.conv1d', 'filters', filters)
+  checkPositive('nn.conv1d', 'kernelSize', kernelSize)
+  return convolution({
+    type: 'conv1d',
+    rank: 1,
+    filters: () => filters,
+    groups: () => options.groups ?? 1,
+    kernelSize: [kernelSize],
+    options: { filters, kernelSize, ...given(options) },
+    conv: options,
+  })
+}
+
+/**
+ * 2-D convolution of [batch, height, width, channels]. The input's channels are inferred.
+ * @param filters output channels @param kernelSize one number, or [height, width]
+ * @throws ConfigError on sizes below 1
+ */
+export function conv2d(filters: number, kernelSize: number | readonly [number, number], options: ConvOptions = {}): Layer {
+  checkPositive('nn.conv2d', 'filters', filters)
+  const size = typeof kernelSize === 'number' ? [kernelSize, kernelSize] : [...kernelSize]
+  for (const extent of size) checkPositive('nn.conv2d', 'kernelSize', extent)
+  return convolution({
+    type: 'conv2d',
+    rank: 2,
+    filters: () => filters,
+    groups: () => options.groups ?? 1,
+    kernelSize: size,
+    options: { filters, kernelSize, ...given(options) },
+    conv: options,
+  })
+}
+
+export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
+  /** Filters for each input channel; default 1. */
+  readonly multiplier?: number
+}
+
+/** 2-D convolution of every channel with kernels of its own (Howard et al. 2017, "MobileNets"). */
+export function depthwiseConv2d(kernelSize: number | readonly [number, number], options: DepthwiseOptions = {}): Layer {
+  const { multiplier = 1, ...conv } = options
+  checkPositive('nn.depthwiseConv2d', 'multiplier', multiplier)
+  const size = typeof kernelSize === 'number' ? [kernelSize, kernelSize] : [...kernelSize]
+  for (const extent of size) checkPositive('nn.depthwiseConv2d', 'kernelSize', extent)
+  return convolution({
+    type: 'depthwiseConv2d',
+    rank: 2,
+    filters: (inChannels) => inChannels * multiplier,
+    groups: (inChannels) => inChannels,
+    kernelSize: size,
+    options: { kernelSize, multiplier, ...given(conv) },
+    conv,
+  })
+}
+
+/** 1-D convolution of every channel with kernels of its own. */
+export function depthwiseConv1d(kernelSize: number, options: DepthwiseOptions = {}): Layer {
+  const { multiplier = 1, ...conv } = options
+  checkPositive('nn.depthwiseConv1d', 'multiplier', multiplier)
+  checkPositive('nn.depthwiseConv1d', 'kernelSize', kernelSize)
+  return convolution({
+    type: 'depthwiseConv1d',
+    rank: 1,
+    filters: (inChannels) => inChannels * multiplier,
+    groups: (inChannels) => inChannels,
+    kernelSize: [kernelSize],
+    options: { kernelSize, multiplier, ...given(conv) },
+    conv,
+  })
+}

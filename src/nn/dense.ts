@@ -1,0 +1,48 @@
+import { ConfigError } from '../base/errors.ts'
+import { take, type Tensor } from '../tensor/index.ts'
+import type { Layer } from './layer.ts'
+
+/**
+ * y = x · weight + bias along the last axis. weight [inFeatures, outFeatures].
+ * @throws ConfigError on fewer than one feature
+ */
+export function linear(features: number, options: { readonly bias?: boolean } = {}): Layer {
+  if (!Number.isInteger(features) || features < 1) {
+    throw new ConfigError({ where: 'nn.linear', what: 'features makes no sense', got: String(features), expected: 'a whole number of at least 1', fix: 'give the number of outputs' })
+  }
+  const hasBias = options.bias !== false
+  return {
+    type: 'linear',
+    options: { features, ...(hasBias ? {} : { bias: false }) },
+    build(scope, input) {
+      const inFeatures = input[input.length - 1] ?? 1
+      const bound = 1 / Math.sqrt(inFeatures)
+      const weight = scope.parameter('weight', [inFeatures, features], { kind: 'uniform', bound })
+      const bias = hasBias ? scope.parameter('bias', [features], { kind: 'uniform', bound }) : undefined
+      const apply = (x: Tensor): Tensor => {
+        const product = x.matmul(weight.value)
+        return bias === undefined ? product : product.add(bias.value)
+      }
+      return { output: [...input.slice(0, -1), features], apply }
+    },
+    cost: (input, output) => ({ multiplyAdds: output.reduce((a, b) => a * b, 1) * (input[input.length - 1] ?? 1) }),
+  }
+}
+
+/**
+ * A vector for each of `count` numbers: i32 [batch, …] to f32 [batch, …, features].
+ * @throws ConfigError on sizes below 1
+ */
+export function embedding(count: number, features: number): Layer {
+  if (!(Number.isInteger(count) && count >= 1 && Number.isInteger(features) && features >= 1)) {
+    throw new ConfigError({ where: 'nn.embedding', what: 'the table makes no sense', got: `${count} rows of ${features} features`, expected: 'whole numbers of at least 1', fix: 'give vocabulary size and features' })
+  }
+  return {
+    type: 'embedding',
+    options: { count, features },
+    build(scope, input) {
+      const weight = scope.parameter('weight', [count, features], { kind: 'normal', deviation: 1 })
+      return { output: [...input, features], apply: (x) => take(weight.value, x) }
+    },
+  }
+}

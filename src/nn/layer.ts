@@ -1,0 +1,109 @@
+/** The contract of a layer: a description that can be written down, and that builds itself for an input shape. */
+import type { Shape } from '../base/shape.ts'
+import type { Parameter, State, Tensor } from '../tensor/index.ts'
+
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
+
+/** A layer as it stands in model.json. */
+export interface LayerJson {
+  readonly type: string
+  readonly options?: { readonly [name: string]: Json }
+  readonly layers?: { readonly [name: string]: LayerJson }
+}
+
+/** How a parameter gets its first values. Bounds and deviations in the parameter's own unit. */
+export type Initializer =
+  | { readonly kind: 'uniform'; readonly bound: number }
+  | { readonly kind: 'normal'; readonly deviation: number }
+  | { readonly kind: 'constant'; readonly value: number }
+
+/** Where a layer makes its parameters while a model is built. */
+export interface Scope {
+  /** Path of the layer in the model, `` for the outermost: `stage1.0.conv1`. */
+  readonly path: string
+  parameter(name: string, shape: Shape, initializer: Initializer, options?: { decays?: boolean }): Parameter
+  /** A value that training changes but no gradient reaches: a running mean. Saved with the model. */
+  state(name: string, shape: Shape, value: number): State
+  /** The scope of a layer inside this one. */
+  child(name: string): Scope
+  /** Whether the model is being trained at this moment. Asked while the layer is applied, not while it is built. */
+  training(): boolean
+  /** A key for random numbers, different at every step of training: i32 [2]. */
+  randomKey(): Tensor
+  /** A number that tells this layer's random numbers from others'. */
+  readonly stream: number
+  /** Listens to what layers inside report; for summaries. */
+  readonly observe?: (report: LayerReport) => void
+}
+
+/** A layer that has its parameters. */
+export interface Built {
+  /** Shape of what comes out, without the batch. */
+  readonly output: Shape
+  readonly apply: (x: Tensor) => Tensor
+}
+
+/** What a summary says about one layer. */
+export interface LayerReport {
+  readonly path: string
+  readonly type: string
+  readonly input: Shape
+  readonly output: Shape
+  readonly parameters: number
+  /** For one sample, forward. */
+  readonly multiplyAdds: number
+  /** Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. */
+  readonly window?: { readonly kernelSize: readonly number[]; readonly stride: readonly number[]; readonly dilation: readonly number[] }
+}
+
+export interface Layer {
+  readonly type: string
+  readonly options: { readonly [name: string]: Json }
+  /** Layers inside, by name, in order. */
+  readonly layers?: readonly (readonly [name: string, layer: Layer])[]
+  /**
+   * Makes parameters for samples of this shape (without the batch).
+   * @throws ShapeError when the layer can't take such samples; the message names the path
+   */
+  build(scope: Scope, input: Shape): Built
+  /** Multiply-adds for one sample, and the window. Not for layers that hold others. */
+  cost?(input: Shape, output: Shape): { readonly multiplyAdds: number; readonly window?: LayerReport['window'] }
+}
+
+/** The description, ready for JSON. */
+export function layerToJson(layer: Layer): LayerJson {
+  return {
+    type: layer.type,
+    ...(Object.keys(layer.options).length > 0 ? { options: layer.options } : {}),
+    ...(layer.layers === undefined ? {} : { layers: Object.fromEntries(layer.layers.map(([name, inner]) => [name, layerToJson(inner)])) }),
+  }
+}
+
+/** Builds a layer inside another one and reports it. */
+export function buildChild(scope: Scope, name: string, layer: Layer, input: Shape): Built {
+  const inner = scope.child(name)
+  return buildReported(inner, layer, input)
+}
+
+/** Builds a layer and reports what it is, unless it only holds others, which report themselves. */
+export function buildReported(scope: Scope, layer: Layer, input: Shape): Built {
+  if (scope.observe === undefined || layer.layers !== undefined) return layer.build(scope, input)
+  let parameters = 0
+  const counting: Scope = {
+    ...scope,
+    parameter: (name, shape, initializer, options) => {
+      const parameter = scope.parameter(name, shape, initializer, options)
+      parameters += parameter.size
+      return parameter
+    },
+  }
+  const built = layer.build(counting, input)
+  const cost = layer.cost?.(input, built.output) ?? { multiplyAdds: 0 }
+  scope.observe({ path: scope.path, type: layer.type, input, output: built.output, parameters, ...cost })
+  return built
+}
+
+/** `"stage1.0.conv1"` for messages; the type alone where there is no path. */
+export function where(scope: Scope, type: string): string {
+  return scope.path === '' ? type : `${type} "${scope.path}"`
+}

@@ -1,0 +1,192 @@
+/** Models: a tree of layers with its parameters, ready to be applied. */
+import { FormatError, ShapeError } from '../base/errors.ts'
+import { hashString, Random } from '../base/random.ts'
+import { sameShape, showShape, sizeOf, type Shape } from '../base/shape.ts'
+import type { TypedArray } from '../base/dtype.ts'
+import { atEndOfStep, guarded, Parameter, State, tensor, type Tensor } from '../tensor/index.ts'
+import { buildReported, type Initializer, type Layer, type LayerReport, type Scope } from './layer.ts'
+
+export interface InitOptions {
+  /** Shape of one sample without the batch: `[height, width, channels]`. */
+  readonly input: Shape
+  /** Any integer; equal seeds give equal parameters. Default 0. */
+  readonly seed?: number
+}
+
+/** A model is a function of a batch. u8 batches are pictures and are scaled to [0, 1] on entry. */
+export interface Model {
+  (x: Tensor): Tensor
+  readonly net: Layer
+  /** One sample, without the batch. */
+  readonly inputShape: Shape
+  readonly outputShape: Shape
+  /** What gradients reach, in the order of the layers. */
+  readonly parameters: readonly Parameter[]
+  /** Running statistics. */
+  readonly states: readonly State[]
+  /** Number of trainable values and others. */
+  readonly parameterCount: number
+  /** Dropout drops and norms use the batch's own statistics while true, as in PyTorch. */
+  readonly training: boolean
+  /** Sets training mode; returns the model. */
+  train(on?: boolean): Model
+  /** Sets inference mode; returns the model. */
+  eval(): Model
+  /** The parameter or state at a path. */
+  get(path: string): State
+  /** All parameters and states by path, copied. */
+  save(): Promise<Map<string, { shape: Shape; data: TypedArray }>>
+  /**
+   * Loads values by path.
+   * @throws FormatError naming what is missing, unexpected or of another shape; nothing is changed then
+   */
+  load(values: ReadonlyMap<string, { readonly shape: Shape; readonly data: TypedArray }>, source?: string): Promise<void>
+}
+
+function initialize(initializer: Initializer, size: number, seed: number, path: string): Float32Array {
+  const values = new Float32Array(size)
+  if (initializer.kind === 'constant') return values.fill(initializer.value)
+  const random = new Random(seed, path)
+  if (initializer.kind === 'uniform') {
+    const { bound } = initializer
+    for (let i = 0; i < size; i++) values[i] = random.uniform(-bound, bound)
+  } else {
+    for (let i = 0; i < size; i++) values[i] = random.normal(0, initializer.deviation)
+  }
+  return values
+}
+
+/**
+ * Brings a net's parameters into being for samples of a shape.
+ * @throws ShapeError when some layer can't take what arrives at it; the message names the layer's path
+ * @example
+ * const model = init(nn.sequential(nn.conv2d(8, 3), nn.relu(), nn.flatten(), nn.linear(10)), { input: [28, 28, 1], seed: 1 })
+ */
+export function init(net: Layer, options: InitOptions): Model {
+  const seed = options.seed ?? 0
+  const parameters: Parameter[] = []
+  const states: State[] = []
+  const mode = { training: true }
+  const random = new State('random', [2], Int32Array.of(seed ^ hashString('training'), 0), 'i32')
+  const scope = (path: string): Scope => {
+    const at = (name: string) => (path === '' ? name : `${path}.${name}`)
+    return {
+      path,
+      stream: hashString(path),
+      child: (name) => scope(at(name)),
+      training: () => guarded(() => mode.training),
+      parameter(name, shape, initializer, { decays } = {}) {
+        const parameter = new Parameter(at(name), shape, initialize(initializer, sizeOf(shape), seed, at(name)), decays)
+        parameters.push(parameter)
+        return parameter
+      },
+      state(name, shape, value) {
+        const state = new State(at(name), shape, new Float32Array(sizeOf(shape)).fill(value))
+        states.push(state)
+        return state
+      },
+      randomKey() {
+        const key = random.value
+        atEndOfStep(random, () => random.assign(random.value.add(tensor(Int32Array.of(0, 1)))))
+        return key
+      },
+    }
+  }
+  const built = net.build(scope(''), options.input)
+  return makeModel(net, options.input, built.output, built.apply, parameters, states, mode)
+}
+
+function makeModel(
+  net: Layer,
+  inputShape: Shape,
+  outputShape: Shape,
+  apply: (x: Tensor) => Tensor,
+  parameters: readonly Parameter[],
+  states: readonly State[],
+  mode: { training: boolean },
+): Model {
+  const all = [...parameters, ...states]
+  const byPath = new Map<string, State>(all.map((state) => [state.name, state]))
+  const call = (x: Tensor): Tensor => {
+    if (!sameShape(x.shape.slice(1), inputShape)) {
+      throw new ShapeError({
+        where: 'model',
+        what: 'the batch does not hold samples of the shape the model was made for',
+        got: `input ${showShape(x.shape)}`,
+        expected: `[batch, ${inputShape.join(', ')}]`,
+        fix: x.shape.length === inputShape.length ? 'add a batch axis of 1 in front' : 'reshape the samples, or init the model for them',
+      })
+    }
+    // Bytes are pictures: 0 … 255 becomes 0 … 1.
+    return apply(x.dtype === 'u8' ? x.cast('f32').mul(1 / 255) : x)
+  }
+  const model: Model = Object.assign(call, {
+    net,
+    inputShape,
+    outputShape,
+    parameters,
+    states,
+    parameterCount: parameters.reduce((sum, p) => sum + p.size, 0),
+    training: true,
+    train: (on = true) => {
+      mode.training = on
+      return model
+    },
+    eval: () => model.train(false),
+    get(path: string) {
+      const state = byPath.get(path)
+      if (state === undefined) throw new RangeError(`the model has no parameter "${path}"; it has ${[...byPath.keys()].join(', ')}`)
+      return state
+    },
+    async save() {
+      const values = new Map<string, { shape: Shape; data: TypedArray }>()
+      for (const state of all) values.set(state.name, { shape: state.shape, data: await state.data() })
+      return values
+    },
+    async load(values: ReadonlyMap<string, { readonly shape: Shape; readonly data: TypedArray }>, source = 'weights') {
+      checkFit(byPath, values, source)
+      for (const state of all) await state.load((values.get(state.name) as { data: TypedArray }).data)
+    },
+  })
+  Object.defineProperty(model, 'training', { get: () => mode.training, enumerable: true })
+  return model
+}
+
+function checkFit(byPath: ReadonlyMap<string, State>, values: ReadonlyMap<string, { readonly shape: Shape }>, source: string): void {
+  const missing = [...byPath.keys()].filter((path) => !values.has(path))
+  const unexpected = [...values.keys()].filter((path) => !byPath.has(path))
+  const misshapen = [...values].filter(([path, { shape }]) => byPath.has(path) && !sameShape(shape, (byPath.get(path) as State).shape))
+  if (missing.length + unexpected.length + misshapen.length === 0) return
+  const list = (paths: readonly string[]) => (paths.length > 4 ? `${paths.slice(0, 4).join(', ')} and ${paths.length - 4} more` : paths.join(', '))
+  const parts: string[] = []
+  if (missing.length > 0) parts.push(`missing ${list(missing)}`)
+  if (unexpected.length > 0) parts.push(`unexpected ${list(unexpected)}`)
+  if (misshapen.length > 0) {
+    parts.push(`of another shape ${list(misshapen.map(([path, { shape }]) => `${path} ${showShape(shape)} instead of ${showShape((byPath.get(path) as State).shape)}`))}`)
+  }
+  throw new FormatError({
+    where: source,
+    what: 'the weights are not those of this model',
+    got: parts.join('; '),
+    expected: `${byPath.size} tensors named and shaped as in the model`,
+    fix: 'load them into the model they were saved from',
+  })
+}
+
+/** What every layer is and costs, without making any parameter. */
+export function describe(net: Layer, input: Shape): { readonly reports: readonly LayerReport[]; readonly output: Shape } {
+  const reports: LayerReport[] = []
+  const empty = new Float32Array(0)
+  const scope = (path: string): Scope => ({
+    path,
+    stream: 0,
+    child: (name) => scope(path === '' ? name : `${path}.${name}`),
+    training: () => false,
+    parameter: (name, shape) => new Parameter(name, shape, empty),
+    state: (name, shape) => new State(name, shape, empty),
+    randomKey: () => tensor(Int32Array.of(0, 0)),
+    observe: (report) => reports.push(report),
+  })
+  const built = buildReported(scope(''), net, input)
+  return { reports, output: built.output }
+}

@@ -1,0 +1,159 @@
+import { UnsupportedError } from '../base/errors.ts'
+import { type DecodedImage, damagedGzip, fromRgba, noFiles, notAPicture, type PlatformWorker } from './platform.ts'
+
+export const platformName = 'browser' as const
+
+// ── files ──
+
+export async function readFile(path: string): Promise<Uint8Array> {
+  throw noFiles('readFile', path)
+}
+
+export async function writeFileAtomic(path: string, _content: Uint8Array | string): Promise<void> {
+  throw noFiles('writeFileAtomic', path)
+}
+
+export async function readDirectory(path: string): Promise<string[]> {
+  throw noFiles('readDirectory', path)
+}
+
+export async function exists(path: string): Promise<boolean> {
+  throw noFiles('exists', path)
+}
+
+export async function isDirectory(path: string): Promise<boolean> {
+  throw noFiles('isDirectory', path)
+}
+
+export async function makeDirectory(path: string): Promise<void> {
+  throw noFiles('makeDirectory', path)
+}
+
+export async function removeTree(path: string): Promise<void> {
+  throw noFiles('removeTree', path)
+}
+
+export async function rename(from: string, _to: string): Promise<void> {
+  throw noFiles('rename', from)
+}
+
+/** Joins with `/`: names inside a model folder that is held in memory. */
+export function joinPath(...parts: string[]): string {
+  return parts
+    .filter((part) => part !== '')
+    .join('/')
+    .replace(/\/+/g, '/')
+}
+
+export function cacheFolder(): string {
+  throw noFiles('cacheFolder', 'the cache folder')
+}
+
+// ── decoding ──
+
+export async function gunzip(bytes: Uint8Array, path: string): Promise<Uint8Array> {
+  try {
+    const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new DecompressionStream('gzip'))
+    return new Uint8Array(await new Response(stream).arrayBuffer())
+  } catch {
+    throw damagedGzip(bytes, path, 'it is incomplete, or something else')
+  }
+}
+
+export async function decodeImage(bytes: Uint8Array, path: string): Promise<DecodedImage> {
+  const bitmap = await createImageBitmap(new Blob([bytes as Uint8Array<ArrayBuffer>]), {
+    imageOrientation: 'from-image',
+    premultiplyAlpha: 'none',
+    colorSpaceConversion: 'none',
+  }).catch((error: Error) => {
+    throw notAPicture(bytes, path, error.message)
+  })
+  const { width, height } = bitmap
+  try {
+    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })
+    if (context === null) throw new Error('no 2d context')
+    context.drawImage(bitmap, 0, 0)
+    const { data } = context.getImageData(0, 0, width, height)
+    return fromRgba(width, height, new Uint8Array(data.buffer))
+  } catch (error) {
+    throw new UnsupportedError({
+      where: path,
+      what: `this browser cannot read the pixels of a ${width} x ${height} picture: ${(error as Error).message}`,
+      fix: 'use a smaller picture or a browser with OffscreenCanvas',
+    })
+  } finally {
+    bitmap.close()
+  }
+}
+
+// ── the machine ──
+
+export function hardwareThreads(): number {
+  return Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1)
+}
+
+export function runtimeName(): string {
+  return globalThis.navigator?.userAgent ?? 'a browser'
+}
+
+export function processorName(): string | undefined {
+  return undefined
+}
+
+export function createWorker(source: string, name: string): PlatformWorker {
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
+  const worker = new Worker(url, { name })
+  let handleMessage: ((message: unknown) => void) | undefined
+  let handleError: (error: Error) => void = (error) => {
+    throw error
+  }
+  let heard = false
+  worker.onmessage = ({ data }) => {
+    if (!heard) URL.revokeObjectURL(url) // not before: some browsers fetch the script late
+    heard = true
+    handleMessage?.(data)
+  }
+  worker.onerror = (event) => {
+    event.preventDefault()
+    // A script that threw has a message; one that was not allowed to load has none.
+    const blocked = heard || event.message ? undefined : blockedWorker(name)
+    handleError(blocked ?? new Error(event.message || `worker '${name}' failed`))
+  }
+  worker.onmessageerror = () => handleError(new Error(`a message from worker '${name}' could not be read`))
+  return {
+    post: (message, transfer) => worker.postMessage(message, (transfer as Transferable[] | undefined) ?? []),
+    onMessage: (handler) => {
+      handleMessage = handler
+    },
+    onError: (handler) => {
+      handleError = handler
+    },
+    ref: () => undefined,
+    unref: () => undefined,
+    terminate: async () => {
+      URL.revokeObjectURL(url)
+      worker.terminate()
+    },
+  }
+}
+
+function blockedWorker(name: string): UnsupportedError {
+  return new UnsupportedError({
+    where: `worker '${name}'`,
+    what: 'the page may not start it',
+    expected: 'a Content-Security-Policy that lets workers start from blob: addresses',
+    fix: "add worker-src 'self' blob: to the policy",
+  })
+}
+
+export function now(): number {
+  return performance.now()
+}
+
+export function environment(_name: string): string | undefined {
+  return undefined
+}
+
+export function residentBytes(): number | undefined {
+  return undefined
+}

@@ -1,0 +1,123 @@
+import { showStart } from '../base/bytes.ts'
+import { FormatError, UnsupportedError } from '../base/errors.ts'
+
+/**
+ * What the library asks of the place where it runs. `node.ts` and `browser.ts` export exactly these names; which of
+ * them `#platform` means is said by `imports` in package.json.
+ *
+ * File functions take paths as the user wrote them, throw a ConfigError that names the path, and an UnsupportedError
+ * in a page.
+ */
+export interface Platform {
+  readonly platformName: 'node' | 'browser'
+
+  readFile(path: string): Promise<Uint8Array>
+  /** Writes beside the file, flushes and renames: a reader sees the old content or the new, never half of it. */
+  writeFileAtomic(path: string, content: Uint8Array | string): Promise<void>
+  /** Names of a folder's entries, sorted by code unit, so that the order is the same everywhere. */
+  readDirectory(path: string): Promise<string[]>
+  exists(path: string): Promise<boolean>
+  isDirectory(path: string): Promise<boolean>
+  /** Makes the folder and those above it; an existing one is fine. */
+  makeDirectory(path: string): Promise<void>
+  /** Removes a file or a folder with all in it; one that is not there is fine. */
+  removeTree(path: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  joinPath(...parts: string[]): string
+  /** The user's folder for files that can be made or fetched again; it need not exist yet. */
+  cacheFolder(): string
+
+  /** @throws FormatError with `path` when the data is not gzip, damaged or cut short */
+  gunzip(bytes: Uint8Array, path: string): Promise<Uint8Array>
+  /** @throws FormatError with `path` when the bytes are not a picture */
+  decodeImage(bytes: Uint8Array, path: string): Promise<DecodedImage>
+
+  /** Threads the machine runs at once, at least 1. */
+  hardwareThreads(): number
+  /** The program that runs us and its version, for people: `Node 20.20.2, linux x64`. */
+  runtimeName(): string
+  /** The processor's own name; undefined where nothing tells. */
+  processorName(): string | undefined
+  /** Starts a worker from the text of a classic script. Set its handlers before the next `await`. */
+  createWorker(source: string, name: string): PlatformWorker
+
+  /** Milliseconds on a clock that never goes back. */
+  now(): number
+  /** An environment variable; undefined when unset, and always in a page. */
+  environment(name: string): string | undefined
+  /** Memory the process holds, in bytes; undefined where nothing tells. */
+  residentBytes(): number | undefined
+}
+
+/** A picture as 8-bit sRGB, turned upright: `data` is [height, width, channels], 3 channels, or 4 when any pixel is transparent. */
+export interface DecodedImage {
+  readonly width: number
+  readonly height: number
+  readonly channels: 3 | 4
+  readonly data: Uint8Array
+}
+
+/**
+ * A worker. Its script is written for a browser's worker scope: `self.onmessage = ({ data }) => …` and
+ * `self.postMessage(message, transfer)`; Node provides these two as well.
+ */
+export interface PlatformWorker {
+  post(message: unknown, transfer?: readonly Transferable[]): void
+  /** Sets the one handler of messages from the worker. */
+  onMessage(handler: (message: unknown) => void): void
+  /** Sets the one handler for a worker that threw, could not start, or stopped without being asked. */
+  onError(handler: (error: Error) => void): void
+  /** Keeps the process alive while the worker lives. Workers start without that. Nothing in a page. */
+  ref(): void
+  /** Lets the process end although the worker lives. Nothing in a page. */
+  unref(): void
+  terminate(): Promise<void>
+}
+
+/** RGB when every pixel is opaque, RGBA otherwise, so that both platforms give the same channels for a picture. */
+export function fromRgba(width: number, height: number, rgba: Uint8Array): DecodedImage {
+  const pixels = width * height
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    if (rgba[4 * pixel + 3] !== 255) return { width, height, channels: 4, data: rgba }
+  }
+  const data = new Uint8Array(3 * pixels)
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    data[3 * pixel] = rgba[4 * pixel]
+    data[3 * pixel + 1] = rgba[4 * pixel + 1]
+    data[3 * pixel + 2] = rgba[4 * pixel + 2]
+  }
+  return { width, height, channels: 3, data }
+}
+
+/** The error of a file function in a page. */
+export function noFiles(where: string, path: string): UnsupportedError {
+  return new UnsupportedError({
+    where,
+    what: 'a page cannot open files by path',
+    got: `'${path}'`,
+    expected: 'bytes',
+    fix: 'fetch the file, or let the user pick it, and pass its bytes as a Uint8Array; or run in Node',
+  })
+}
+
+/** The error of `gunzip`; `reason` is what the decompressor said. */
+export function damagedGzip(bytes: Uint8Array, path: string, reason: string): FormatError {
+  return new FormatError({
+    where: path,
+    what: `the gzip data is damaged: ${reason.replace(/\.$/, '')}`,
+    got: `${bytes.length} bytes that begin with ${showStart(bytes)}`,
+    expected: 'a complete gzip file',
+    fix: 'get the file again',
+  })
+}
+
+/** The error of `decodeImage`; `reason` is what the decoder said. */
+export function notAPicture(bytes: Uint8Array, path: string, reason: string): FormatError {
+  return new FormatError({
+    where: path,
+    what: `not a picture that can be decoded: ${reason.replace(/\.$/, '')}`,
+    got: `${bytes.length} bytes that begin with ${showStart(bytes)}`,
+    expected: 'a JPEG, PNG, WebP, GIF or AVIF file',
+    fix: 'remove the file, or save it again as JPEG or PNG',
+  })
+}

@@ -1,0 +1,116 @@
+/** Compiled functions: traced once for each kind of arguments, run as one call into the machine. */
+import { type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
+import { ConfigError } from '../base/errors.ts'
+import type { Shape } from '../base/shape.ts'
+import { defaultDevice, type Device, Program } from '../engine/index.ts'
+import { inputNode } from '../graph/node.ts'
+import { realize, Tensor } from './tensor.ts'
+import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
+
+/** What a compiled function may return: tensors, alone or in arrays and records. */
+export type Tree = Tensor | undefined | readonly Tree[] | { readonly [name: string]: Tree }
+
+interface Compiled {
+  readonly device: Device
+  readonly guards: readonly Guard[]
+  readonly program: Program
+  readonly rebuild: (results: readonly Tensor[]) => unknown
+}
+
+/** A compiled function takes the tensors its original takes and promises what it returns. */
+export type CompiledFunction<A extends readonly Tensor[], R> = (...args: A) => Promise<R>
+
+/**
+ * Compiles a function of tensors. It is traced when it meets arguments of new shapes or dtypes, or when something it
+ * depends on has changed, such as a model's mode; a new batch size reuses all kernels. Variables assigned inside are
+ * stored when the program ends.
+ * @returns a function that runs the whole computation as one call and resolves to tensors that hold their values
+ * @throws ConfigError when an argument is no tensor
+ * @example
+ * const step = compile((x: Tensor, y: Tensor) => crossEntropy(model(x), y))
+ * const loss = await step(images, labels)
+ */
+export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args: A) => R): CompiledFunction<A, R> {
+  const programs = new Map<string, Compiled[]>()
+  return async (...args) => {
+    if (currentTrace() !== undefined) return f(...args)
+    for (const [i, arg] of args.entries()) {
+      if (arg instanceof Tensor) continue
+      throw new ConfigError({
+        where: 'compile',
+        what: `argument ${i} is no tensor`,
+        got: typeof arg,
+        expected: 'tensors only: other values become part of the program',
+        fix: 'wrap it in tensor(), or let the function capture it',
+      })
+    }
+    // Arguments are read from the host; what was assigned outside must be stored before the program reads it.
+    await realize(...args)
+    const device = await defaultDevice()
+    const key = args.map((arg) => `${arg.dtype}[${arg.shape}]`).join()
+    const candidates = programs.get(key) ?? []
+    const alive = candidates.filter((c) => c.device === device)
+    let compiled = alive.find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))
+    if (compiled === undefined) {
+      compiled = traceFunction(f, args, device)
+      programs.set(key, [...alive, compiled])
+    }
+    const inputs: TypedArray[] = []
+    for (const arg of args) inputs.push(typed(await arg.data(), arg.dtype))
+    const results = await compiled.program.run(inputs)
+    const { outputs } = compiled.program.plan
+    const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
+    return compiled.rebuild(tensors) as R
+  }
+}
+
+/** A Float64Array stands for f32 too; the program tells dtypes by the array's class. */
+function typed(data: TypedArray, dtype: DType): TypedArray {
+  return dtypeOf(data) === dtype || dtype === 'bool' ? data : Float32Array.from(data)
+}
+
+function settled(data: TypedArray, shape: Shape, dtype: DType): Tensor {
+  const result = new Tensor(inputNode(0, shape, dtype))
+  result.settle(data)
+  return result
+}
+
+function traceFunction<A extends readonly Tensor[], R extends Tree>(f: (...args: A) => R, args: A, device: Device): Compiled {
+  const trace = new Trace()
+  const inputs = args.map((arg, i) => new Tensor(inputNode(i, arg.shape, arg.dtype)))
+  const outputs: Tensor[] = []
+  try {
+    const result = withTrace(trace, () => f(...(inputs as unknown as A)))
+    const rebuild = flatten(result, outputs)
+    const assignments = withTrace(trace, () => trace.finish())
+    const program = new Program(device, outputs.map((t) => t.node), assignments)
+    return { device, guards: trace.guards, program, rebuild }
+  } catch (error) {
+    trace.abandon()
+    throw error
+  }
+}
+
+/** Collects the tensors of a result and returns how to put others in their places. */
+function flatten(tree: Tree, into: Tensor[]): (results: readonly Tensor[]) => unknown {
+  if (tree === undefined) return () => undefined
+  if (tree instanceof Tensor) {
+    const i = into.push(tree) - 1
+    return (results) => results[i]
+  }
+  if (Array.isArray(tree)) {
+    const parts = tree.map((part) => flatten(part, into))
+    return (results) => parts.map((part) => part(results))
+  }
+  if (typeof tree === 'object' && !('then' in tree)) {
+    const parts = Object.entries(tree).map(([name, part]) => [name, flatten(part as Tree, into)] as const)
+    return (results) => Object.fromEntries(parts.map(([name, part]) => [name, part(results)]))
+  }
+  throw new ConfigError({
+    where: 'compile',
+    what: 'the function returns something that is no tensor',
+    got: typeof tree === 'object' ? 'a promise' : typeof tree,
+    expected: 'tensors, alone or in arrays and records',
+    fix: 'return tensors; a compiled function must not be async, read its values from the compiled one',
+  })
+}

@@ -1,0 +1,185 @@
+/** The ops as functions of tensors. What each does, its formula and its errors stand in src/ops. */
+import { constantNode, hostScalarNode, type Node } from '../graph/node.ts'
+import * as ops from '../ops/index.ts'
+import { Tensor, type TensorLike } from './tensor.ts'
+
+const unary =
+  (op: (x: Node) => Node) =>
+  (x: Tensor): Tensor =>
+    new Tensor(op(x.node))
+
+/** max(x, 0) */
+export const relu = unary(ops.relu)
+/** 1 / (1 + exp(-x)) */
+export const sigmoid = unary(ops.sigmoid)
+export const tanh = unary(ops.tanh)
+/** x · sigmoid(x) */
+export const silu = unary(ops.silu)
+export const exp = unary(ops.exp)
+export const log = unary(ops.log)
+export const sqrt = unary(ops.sqrt)
+export const erf = unary(ops.erf)
+export const softplus = unary(ops.softplus)
+export const hardSigmoid = unary(ops.hardSigmoid)
+export const hardSwish = unary(ops.hardSwish)
+/** The same values, no gradient. */
+export const stopGradient = unary(ops.stopGradient)
+
+/** x where positive, slope · x elsewhere; slope 0.01 as in PyTorch. */
+export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
+  return new Tensor(ops.leakyRelu(x.node, slope))
+}
+
+/** x where positive, alpha · (exp(x) - 1) elsewhere. */
+export function elu(x: Tensor, alpha = 1): Tensor {
+  return new Tensor(ops.elu(x.node, alpha))
+}
+
+/** x · Φ(x); `tanh` is the usual approximation. */
+export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
+  return new Tensor(ops.gelu(x.node, form))
+}
+
+/** Elements of `a` where the condition holds, of `b` elsewhere, with broadcasting. */
+export function where(condition: Tensor, a: TensorLike, b: TensorLike): Tensor {
+  const dtype = typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'f32'
+  const node = (x: TensorLike) => (typeof x === 'number' ? constantNode(x, dtype) : x.node)
+  return new Tensor(ops.select(condition.node, node(a), node(b)))
+}
+
+/** Probabilities along an axis: exp(x) / Σ exp(x). */
+export function softmax(x: Tensor, axis = -1): Tensor {
+  return new Tensor(ops.softmax(x.node, axis))
+}
+
+export function logSoftmax(x: Tensor, axis = -1): Tensor {
+  return new Tensor(ops.logSoftmax(x.node, axis))
+}
+
+export function logsumexp(x: Tensor, axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor {
+  return new Tensor(ops.logsumexp(x.node, axes, options))
+}
+
+export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+  return new Tensor(ops.concat(tensors.map((t) => t.node), axis))
+}
+
+/** `x` with constants around it: `[before, after]` for every axis. */
+export function pad(x: Tensor, padding: readonly (readonly [number, number])[], value = 0): Tensor {
+  return new Tensor(ops.pad(x.node, padding, value))
+}
+
+/** `[start, end, step]` for every axis, negative numbers counted from the end as in NumPy. */
+export function slice(x: Tensor, ...ranges: Parameters<typeof ops.slice> extends [Node, ...infer R] ? R : never): Tensor {
+  return new Tensor(ops.slice(x.node, ...ranges))
+}
+
+/** Rows of a table: table [rows, ...rest], indices of any shape; result [...indices.shape, ...rest]. */
+export function take(table: Tensor, indices: Tensor): Tensor {
+  return new Tensor(ops.take(table.node, indices.node))
+}
+
+export function oneHot(labels: Tensor, classes: number): Tensor {
+  return new Tensor(ops.oneHot(labels.node, classes))
+}
+
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  return new Tensor(ops.matmul(a.node, b.node))
+}
+
+type ConvArguments<F> = F extends (x: Node, weight: Node, options?: infer O) => Node ? Omit<NonNullable<O>, 'bias'> & { bias?: Tensor } : never
+export type Conv1dOptions = ConvArguments<typeof ops.conv1d>
+export type Conv2dOptions = ConvArguments<typeof ops.conv2d>
+
+/**
+ * Convolution (cross-correlation, as in every framework): Y[n, i, o] = Σ X[n, i·stride + m·dilation, c] · K[m, c, o].
+ * @param x [batch, length, channels], or rank 1 with a rank-1 weight: one signal, one channel
+ * @param weight [kernelSize, channels / groups, outChannels]
+ * @throws ShapeError, ConfigError
+ */
+export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
+  return new Tensor(ops.conv1d(x.node, weight.node, { ...options, bias: options.bias?.node }))
+}
+
+/**
+ * Convolution (cross-correlation, as in every framework):
+ * Y[n, i, j, o] = Σ X[n, i·stride + m·dilation, j·stride + n·dilation, c] · K[m, n, c, o].
+ * @param x [batch, height, width, channels], or rank 2 with a rank-2 weight: one image, one channel
+ * @param weight [kernelHeight, kernelWidth, channels / groups, outChannels]
+ * @param options stride and dilation 1 by default, or one number an axis; padding `'valid'` (default), `'same'` (ONNX's
+ * SAME_UPPER), `'full'`, a number, or `[[top, bottom], [left, right]]`; groups; bias [outChannels]
+ * @throws ShapeError, ConfigError
+ * @example
+ * await conv2d(tensor([[1, 2], [3, 4]]), tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), { padding: 'same' }).array()
+ * // [[77, 67], [47, 37]]
+ */
+export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  return new Tensor(ops.conv2d(x.node, weight.node, { ...options, bias: options.bias?.node }))
+}
+
+export type PoolOptions = NonNullable<Parameters<typeof ops.maxPool>[1]>
+
+/** Largest value of each window. x [batch, …spatial, channels]; one or two spatial axes. Padding never wins. */
+export function maxPool(x: Tensor, options: PoolOptions): Tensor {
+  return new Tensor(ops.maxPool(x.node, options))
+}
+
+/** Mean of each window. */
+export function avgPool(x: Tensor, options: NonNullable<Parameters<typeof ops.avgPool>[1]>): Tensor {
+  return new Tensor(ops.avgPool(x.node, options))
+}
+
+export type CrossEntropyOptions = { labelSmoothing?: number; classWeights?: Tensor; reduction?: 'mean' | 'sum' | 'none' }
+
+/**
+ * Cross-entropy of logits [batch, classes] with labels: i32 or u8 class numbers [batch], or probabilities [batch, classes].
+ * @param options reduction `'mean'` (default), `'sum'` or `'none'`; labelSmoothing in [0, 1)
+ * @throws ShapeError, DTypeError
+ */
+export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  return new Tensor(ops.crossEntropy(logits.node, labels.node, { ...options, classWeights: options.classWeights?.node }))
+}
+
+/** Mean of the squared differences. */
+export function mseLoss(prediction: Tensor, target: Tensor): Tensor {
+  return new Tensor(ops.mseLoss(prediction.node, target.node))
+}
+
+/** Mean of the absolute differences. */
+export function l1Loss(prediction: Tensor, target: Tensor): Tensor {
+  return new Tensor(ops.l1Loss(prediction.node, target.node))
+}
+
+/** A scalar that is asked for at every run of the program it is part of: the learning rate of the moment. */
+export function hostScalar(read: () => number): Tensor {
+  return new Tensor(hostScalarNode(read))
+}
+
+/** exp(x) - 1, accurate near 0. */
+export const expm1 = unary(ops.expm1)
+
+/** Zeros in a share `rate` of the places, the rest scaled by 1 / (1 - rate). `key` i32 [2] decides which; `stream` tells layers apart. */
+export function dropout(x: Tensor, rate: number, key: Tensor, stream: number): Tensor {
+  return new Tensor(ops.dropout(x.node, rate, key.node, stream))
+}
+
+/** Normalised over all axes but the last, scaled and shifted; with the batch's mean and biased variance [channels]. */
+export function batchNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): { y: Tensor; mean: Tensor; variance: Tensor } {
+  const { y, mean, variance } = ops.batchNorm(x.node, weight.node, bias.node, eps)
+  return { y: new Tensor(y), mean: new Tensor(mean), variance: new Tensor(variance) }
+}
+
+/** Batch norm with statistics that are given. */
+export function batchNormInference(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps = 1e-5): Tensor {
+  return new Tensor(ops.batchNormInference(x.node, weight.node, bias.node, mean.node, variance.node, eps))
+}
+
+/** Normalised over the last axis, scaled and shifted. */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
+  return new Tensor(ops.layerNorm(x.node, weight.node, bias.node, eps))
+}
+
+/** Normalised over groups of channels of each sample, scaled and shifted by channel. */
+export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
+  return new Tensor(ops.groupNorm(x.node, groups, weight.node, bias.node, eps))
+}

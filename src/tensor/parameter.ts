@@ -1,0 +1,84 @@
+/** Values that outlive programs, as users hold them: parameters, running statistics, optimizer slots. */
+import type { TypedArray } from '../base/dtype.ts'
+import { ShapeError } from '../base/errors.ts'
+import { showShape, type Shape } from '../base/shape.ts'
+import { Device } from '../engine/index.ts'
+import { Variable, variableNode } from '../graph/node.ts'
+import { realize, Tensor } from './tensor.ts'
+import { assign, guarded } from './trace.ts'
+
+export class State {
+  readonly variable: Variable
+
+  /** @param name the path in files and messages */
+  constructor(name: string, shape: Shape, initial: TypedArray, dtype: 'f32' | 'i32' = 'f32') {
+    this.variable = new Variable(name, shape, dtype, initial)
+  }
+
+  get name(): string {
+    return this.variable.name
+  }
+  get shape(): Shape {
+    return this.variable.shape
+  }
+  get size(): number {
+    return this.variable.size
+  }
+
+  /** The value at this point, to compute with. */
+  get value(): Tensor {
+    return new Tensor(variableNode(this.variable))
+  }
+
+  /** The value from here on. Inside compile() it is stored when the program ends. @throws ShapeError on another shape */
+  assign(value: Tensor): void {
+    if (value.shape.length !== this.shape.length || value.shape.some((extent, axis) => extent !== this.shape[axis])) {
+      throw new ShapeError({
+        where: `assign "${this.name}"`,
+        what: 'the value has another shape',
+        got: showShape(value.shape),
+        expected: showShape(this.shape),
+        fix: 'reshape or broadcast the value',
+      })
+    }
+    assign(this.variable, value.node)
+  }
+
+  /** A copy of the stored values. */
+  async data(): Promise<TypedArray> {
+    await realize()
+    return Device.read(this.variable)
+  }
+
+  /** Replaces the stored values. @throws ShapeError when their number differs */
+  async load(values: TypedArray): Promise<void> {
+    if (values.length !== this.size) {
+      throw new ShapeError({
+        where: `load "${this.name}"`,
+        what: 'the number of values differs',
+        got: `${values.length} values`,
+        expected: `${this.size}, shape ${showShape(this.shape)}`,
+        fix: 'load the file into the model it was saved from',
+      })
+    }
+    await realize()
+    await Device.write(this.variable, values)
+  }
+}
+
+/** A State that training changes. */
+export class Parameter extends State {
+  /** Frozen parameters get no gradient and are not updated. */
+  trainable = true
+  /** Whether optimizers decay it; off for biases and for the scale and shift of norms. */
+  decays: boolean
+
+  constructor(name: string, shape: Shape, initial: TypedArray, decays = shape.length > 1) {
+    super(name, shape, initial)
+    this.decays = decays
+  }
+
+  get isTrainable(): boolean {
+    return guarded(() => this.trainable)
+  }
+}

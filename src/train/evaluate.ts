@@ -1,0 +1,113 @@
+/** Measuring and using a trained model. */
+import type { TypedArray } from '../base/dtype.ts'
+import type { Dataset } from '../data/dataset.ts'
+import type { Model } from '../nn/model.ts'
+import { compile, type CompiledFunction, crossEntropy, type Tensor } from '../tensor/index.ts'
+
+/** Loss of a batch: a scalar. */
+export type Loss = (output: Tensor, target: Tensor) => Tensor
+
+type Measure = CompiledFunction<[Tensor, Tensor], readonly [Tensor, Tensor]>
+const measures = new WeakMap<Model, Map<Loss, Measure>>()
+const forwards = new WeakMap<Model, CompiledFunction<[Tensor], Tensor>>()
+
+const defaultLoss: Loss = (output, target) => crossEntropy(output, target)
+
+export function lossOrDefault(loss: Loss | undefined): Loss {
+  return loss ?? defaultLoss
+}
+
+/** How many rows have their largest value at the label's place. */
+export function correct(output: Tensor, labels: Tensor): Tensor {
+  return output.argmax().equal(labels).cast('f32').sum()
+}
+
+/** Runs `body` with the model in inference mode. */
+export async function inferring<T>(model: Model, body: () => Promise<T>): Promise<T> {
+  const { training } = model
+  model.eval()
+  try {
+    return await body()
+  } finally {
+    model.train(training)
+  }
+}
+
+export interface Evaluation {
+  /** Mean over the samples. */
+  readonly loss: number
+  /** Share of the samples whose class is right, in [0, 1]. */
+  readonly accuracy: number
+  readonly samples: number
+}
+
+export interface EvaluateOptions {
+  /** Default 256. */
+  readonly batchSize?: number
+  /** Default: crossEntropy of logits. */
+  readonly loss?: Loss
+  /** Called with the samples done so far. */
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+/** Loss and accuracy of a model on a data set, in inference mode. */
+export async function evaluate(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const loss = lossOrDefault(options.loss)
+  const byLoss = measures.get(model) ?? new Map<Loss, Measure>()
+  measures.set(model, byLoss)
+  let measure = byLoss.get(loss)
+  if (measure === undefined) {
+    measure = compile((x: Tensor, y: Tensor) => {
+      const output = model(x)
+      return [loss(output, y), correct(output, y)] as const
+    })
+    byLoss.set(loss, measure)
+  }
+  const run = measure
+  return inferring(model, async () => {
+    let lossSum = 0
+    let right = 0
+    let done = 0
+    for await (const { x, y } of dataset.batches({ size: options.batchSize ?? 256 })) {
+      const [batchLoss, batchRight] = await run(x, y)
+      lossSum += (await batchLoss.item()) * y.size
+      right += await batchRight.item()
+      done += y.size
+      options.onProgress?.(done, dataset.length)
+    }
+    return { loss: lossSum / done, accuracy: right / done, samples: done }
+  })
+}
+
+/** What a classifier says of one sample. */
+export interface Prediction {
+  /** Class number with the highest probability. */
+  readonly label: number
+  /** Softmax of the outputs. */
+  readonly probabilities: Float64Array
+}
+
+/**
+ * Probabilities of a classifier that gives logits, one prediction a row of the batch.
+ * @param x [batch, …sample shape]; u8 pictures or f32
+ */
+export async function predict(model: Model, x: Tensor): Promise<Prediction[]> {
+  let forward = forwards.get(model)
+  if (forward === undefined) {
+    forward = compile((input: Tensor) => model(input))
+    forwards.set(model, forward)
+  }
+  const run = forward
+  const output = await inferring(model, () => run(x))
+  const logits = await output.data()
+  const classes = output.shape[output.ndim - 1]
+  return Array.from({ length: logits.length / classes }, (_, row) => probabilitiesOf(logits.subarray(row * classes, (row + 1) * classes)))
+}
+
+function probabilitiesOf(logits: TypedArray): Prediction {
+  let label = 0
+  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[label]) label = i
+  const probabilities = Float64Array.from(logits, (logit) => Math.exp(logit - logits[label]))
+  const sum = probabilities.reduce((a, b) => a + b, 0)
+  return { label, probabilities: probabilities.map((p) => p / sum) }
+}
