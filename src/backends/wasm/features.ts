@@ -1,5 +1,5 @@
 /** What this engine's WebAssembly can do, found out by validating tiny modules and never by flags. */
-import { f32, FunctionCode, ModuleEncoder, op, v128 } from './encode.ts'
+import { FunctionCode, f32, ModuleEncoder, op, v128 } from './encode.ts'
 
 export interface Feature {
   readonly available: boolean
@@ -40,7 +40,9 @@ export function detectFeatures(): WasmFeatures {
     simd: { available: simd, reason: simd ? 'validates' : 'this engine does not validate 128-bit SIMD' },
     relaxedSimd: {
       available: relaxed,
-      reason: relaxed ? 'validates' : 'this engine does not validate f32x4.relaxed_madd: products and sums round separately',
+      reason: relaxed
+        ? 'validates'
+        : 'this engine does not validate f32x4.relaxed_madd: products and sums round separately',
     },
     sharedMemory: sharedMemory(),
   }

@@ -1,4 +1,4 @@
-export { detectFeatures } from './features.ts'
 export type { Feature, WasmFeatures } from './features.ts'
-export { createWasmBackend } from './wasm-backend.ts'
+export { detectFeatures } from './features.ts'
 export type { WasmOptions } from './wasm-backend.ts'
+export { createWasmBackend } from './wasm-backend.ts'

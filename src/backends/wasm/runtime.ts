@@ -26,7 +26,10 @@ export function runtimeModule(shared: boolean, maximumPages: number): Uint8Array
   code.get(table).memory(op.i32Load, 2, 4).set(args)
   if (shared) atomicLoad(turn).set(generation)
   code.get(args).get(scratch).get(table).memory(op.i32Load, 2, 0)
-  code.op(op.callIndirect).u32(module.type([i32, i32], [])).u32(0)
+  code
+    .op(op.callIndirect)
+    .u32(module.type([i32, i32], []))
+    .u32(0)
   if (!shared) {
     code.get(args).int(0).memory(op.i32Store, 2, 0)
   } else {
@@ -41,6 +44,8 @@ export function runtimeModule(shared: boolean, maximumPages: number): Uint8Array
     code.get(barrier).int(0x7fffffff).memory(op.memoryAtomicNotify, 2, turn).op(op.drop)
     code.end()
     code.op(op.else)
+    // The poison flag is set before the generation changes: whoever missed the change sees the flag here.
+    atomicLoad(poisoned).block(op.if).int(1).op(op.return).end()
     code.get(spins).set(left)
     code.block(op.block).block(op.loop)
     atomicLoad(turn).get(generation).op(op.i32Ne).index(op.brIf, 1)

@@ -73,7 +73,10 @@ class WasmTable implements LoadedTable {
   readonly #release: (table: WasmTable) => void
   #released = false
 
-  constructor(parts: Pick<WasmTable, 'instructions' | 'block' | 'words' | 'relocations' | 'slots' | 'work' | 'scratchBytes'>, release: (table: WasmTable) => void) {
+  constructor(
+    parts: Pick<WasmTable, 'instructions' | 'block' | 'words' | 'relocations' | 'slots' | 'work' | 'scratchBytes'>,
+    release: (table: WasmTable) => void,
+  ) {
     this.instructions = parts.instructions
     this.block = parts.block
     this.words = parts.words
@@ -236,7 +239,8 @@ class WasmBackend implements Backend {
 
   #grow(pages: number): boolean {
     if (this.#memory === undefined) {
-      if (this.#threadList !== undefined) void this.#ask(this.#threadList[0], { action: 'grow', pages: pages - this.#pages })
+      if (this.#threadList !== undefined)
+        void this.#ask(this.#threadList[0], { action: 'grow', pages: pages - this.#pages })
     } else {
       try {
         this.#memory.grow(pages - this.#pages)
@@ -261,7 +265,9 @@ class WasmBackend implements Backend {
     const converted = convert(dtype, data)
     if (this.#memory !== undefined) {
       const copy = (from: TypedArray) => {
-        new Uint8Array((this.#memory as WebAssembly.Memory).buffer, address, from.byteLength).set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength))
+        new Uint8Array((this.#memory as WebAssembly.Memory).buffer, address, from.byteLength).set(
+          new Uint8Array(from.buffer, from.byteOffset, from.byteLength),
+        )
       }
       if (this.#pending === 0) copy(converted)
       else {
@@ -284,7 +290,10 @@ class WasmBackend implements Backend {
     const into = new Uint8Array(result.buffer)
     return this.#later(async () => {
       if (this.#memory !== undefined) into.set(new Uint8Array(this.#memory.buffer, address, into.length))
-      else into.set((await this.#ask(this.#started()[0], { action: 'read', address, length: into.length })).bytes as Uint8Array)
+      else
+        into.set(
+          (await this.#ask(this.#started()[0], { action: 'read', address, length: into.length })).bytes as Uint8Array,
+        )
       return result
     })
   }
@@ -351,7 +360,11 @@ class WasmBackend implements Backend {
       return known
     }
     const bytes = printModule(kernel, { shared: this.#shared, maximumPages: this.#maximumPages, fma: this.target.fma })
-    const slot: Slot = { index: this.#freeSlots.pop() ?? this.#slotCount++, module: new WebAssembly.Module(bytes), users: 0 }
+    const slot: Slot = {
+      index: this.#freeSlots.pop() ?? this.#slotCount++,
+      module: new WebAssembly.Module(bytes),
+      users: 0,
+    }
     this.#compiled++
     this.#slots.set(kernel.key, slot)
     if (this.#slots.size > keptKernels) this.#evict()
@@ -383,7 +396,12 @@ class WasmBackend implements Backend {
   async #bind(table: WasmTable, regions: readonly Block[]): Promise<void> {
     const addresses = regions.map((region) => (region as WasmBlock).address)
     const fresh = table.bound.length === 0
-    if (!fresh && addresses.length === table.bound.length && addresses.every((address, i) => address === table.bound[i])) return
+    if (
+      !fresh &&
+      addresses.length === table.bound.length &&
+      addresses.every((address, i) => address === table.bound[i])
+    )
+      return
     for (const { word, region, offset } of table.relocations) table.words[word] = addresses[region] + offset
     table.bound = addresses
     const bytes = new Uint8Array(table.words.buffer)
@@ -394,7 +412,8 @@ class WasmBackend implements Backend {
   #runInline(table: WasmTable): void {
     const functions = this.#functions as WebAssembly.Table
     const imports = { m: { memory: this.#memory as WebAssembly.Memory } }
-    this.#walk ??= new WebAssembly.Instance(this.#runtime, { m: { ...imports.m, table: functions } }).exports.walk as Walk
+    this.#walk ??= new WebAssembly.Instance(this.#runtime, { m: { ...imports.m, table: functions } }).exports
+      .walk as Walk
     for (const { index, module } of table.slots) {
       if (this.#own.get(index) === module) continue
       if (index >= functions.length) functions.grow(Math.max(functions.length, index + 1 - functions.length))
@@ -411,9 +430,19 @@ class WasmBackend implements Backend {
     // With more threads than processors a spinning one keeps another from its work.
     const spins = threads.length > hardwareThreads() ? 1000 : 100_000
     const replies = threads.map((thread, i) => {
-      const modules = table.slots.filter(({ index, module }) => thread.known.get(index) !== module).map(({ index, module }) => [index, module] as const)
+      const modules = table.slots
+        .filter(({ index, module }) => thread.known.get(index) !== module)
+        .map(({ index, module }) => [index, module] as const)
       for (const [index, module] of modules) thread.known.set(index, module)
-      const message = { action: 'run', modules, table: table.block.address, count: table.instructions, threads: threads.length, scratch: scratch + i * each, spins }
+      const message = {
+        action: 'run',
+        modules,
+        table: table.block.address,
+        count: table.instructions,
+        threads: threads.length,
+        scratch: scratch + i * each,
+        spins,
+      }
       return this.#ask(thread, message)
     })
     const outcomes = await Promise.allSettled(replies)
@@ -446,7 +475,14 @@ class WasmBackend implements Backend {
     if (this.#threadList === undefined) {
       this.#threadList = Array.from({ length: this.threads }, (_, i) => new Thread(`juanji ${i}`))
       for (const thread of this.#threadList) {
-        const message = { action: 'start', memory: this.#memory, pages: this.#pages, maximumPages: this.#maximumPages, runtime: this.#runtime, barrier: this.#barrier }
+        const message = {
+          action: 'start',
+          memory: this.#memory,
+          pages: this.#pages,
+          maximumPages: this.#maximumPages,
+          runtime: this.#runtime,
+          barrier: this.#barrier,
+        }
         // Messages arrive in order: nothing needs to wait for this one. Its failure shows in the first run.
         this.#ask(thread, message).catch(() => {})
       }
