@@ -1,12 +1,19 @@
 /** Optimizers and whole training runs against PyTorch's numbers in double precision (test/golden). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDevice, type Device, useDevice } from '../src/engine/index.ts'
-import { init, type Model } from '../src/nn/model.ts'
-import * as nn from '../src/nn/index.ts'
 import { simpleCnn } from '../src/models/index.ts'
+import * as nn from '../src/nn/index.ts'
+import { init, type Model } from '../src/nn/model.ts'
 import * as optim from '../src/optim/index.ts'
-import { compile, crossEntropy, Parameter, tensor, type Tensor, valueAndGrad } from '../src/tensor/index.ts'
-import { goldenError, goldenInput, loadTraining, type NetworkCase, type OptimizerOptions, stepInput } from './golden/values.ts'
+import { compile, crossEntropy, Parameter, type Tensor, tensor, valueAndGrad } from '../src/tensor/index.ts'
+import {
+  goldenError,
+  goldenInput,
+  loadTraining,
+  type NetworkCase,
+  type OptimizerOptions,
+  stepInput,
+} from './golden/values.ts'
 
 const { optimizers, networks } = loadTraining()
 
@@ -18,7 +25,13 @@ function makeOptimizer(name: 'sgd' | 'adam' | 'adamw', { learningRate, epsilon, 
 function residualNet(): nn.Layer {
   const conv = (filters: number, stride = 1) => nn.conv2d(filters, 3, { stride, padding: 1, bias: false })
   const body = (filters: number, stride: number) =>
-    nn.sequential(['conv1', conv(filters, stride)], ['norm1', nn.batchNorm()], nn.relu(), ['conv2', conv(filters)], ['norm2', nn.batchNorm()])
+    nn.sequential(
+      ['conv1', conv(filters, stride)],
+      ['norm1', nn.batchNorm()],
+      nn.relu(),
+      ['conv2', conv(filters)],
+      ['norm2', nn.batchNorm()],
+    )
   const shortcut = nn.sequential(['conv', nn.conv2d(16, 1, { stride: 2, bias: false })], ['norm', nn.batchNorm()])
   return nn.sequential(
     ['stem', nn.sequential(['conv', conv(8)], ['norm', nn.batchNorm()], nn.relu())],
@@ -69,27 +82,34 @@ describe.each([
   afterAll(() => device.close())
   const exact = options.backend === 'interpret'
 
-  it.each(optimizers)('optimizer $name', async ({ optimizer: name, options: settings, parameter: spec, gradient, steps }) => {
-    const parameter = new Parameter('p', spec.shape, goldenInput(spec), true)
-    const optimizer = makeOptimizer(name, settings)
-    const step = compile((g: Tensor) => {
-      optimizer.update([parameter], [g])
-      return g
-    })
-    for (const [t, expected] of steps.entries()) {
-      await step(tensor(stepInput(gradient, t)))
-      const values = await parameter.data()
-      // Golden numbers have ten digits; the constants of the update travel as f32 everywhere but in the interpreter.
-      for (const [i, value] of expected.entries()) expect(Math.abs(values[i] - value)).toBeLessThan(exact ? 1e-9 : 1e-6)
-    }
-  })
+  it.each(optimizers)(
+    'optimizer $name',
+    async ({ optimizer: name, options: settings, parameter: spec, gradient, steps }) => {
+      const parameter = new Parameter('p', spec.shape, goldenInput(spec), true)
+      const optimizer = makeOptimizer(name, settings)
+      const step = compile((g: Tensor) => {
+        optimizer.update([parameter], [g])
+        return g
+      })
+      for (const [t, expected] of steps.entries()) {
+        await step(tensor(stepInput(gradient, t)))
+        const values = await parameter.data()
+        // Golden numbers have ten digits; the constants of the update travel as f32 everywhere but in the interpreter.
+        for (const [i, value] of expected.entries())
+          expect(Math.abs(values[i] - value)).toBeLessThan(exact ? 1e-9 : 1e-6)
+      }
+    },
+  )
 
   it('residual network, twenty steps', async () => {
     const network = networks.find((n) => n.name === 'residual') as NetworkCase
     const { model, losses } = await train(network, network.losses.length)
-    for (const [t, loss] of network.losses.entries()) expect(Math.abs(losses[t] / loss - 1), `step ${t}`).toBeLessThan(exact ? 1e-8 : 2e-5)
+    for (const [t, loss] of network.losses.entries())
+      expect(Math.abs(losses[t] / loss - 1), `step ${t}`).toBeLessThan(exact ? 1e-8 : 2e-5)
     for (const [i, spec] of network.parameters.entries()) {
-      expect(goldenError(await model.parameters[i].data(), network.after[spec.name]), spec.name).toBeLessThan(exact ? 1e-8 : 2e-4)
+      expect(goldenError(await model.parameters[i].data(), network.after[spec.name]), spec.name).toBeLessThan(
+        exact ? 1e-8 : 2e-4,
+      )
     }
     for (const state of model.states) {
       const name = state.name.replace('.body', '').replace('running_mean', 'mean').replace('running_var', 'variance')

@@ -2,8 +2,8 @@
 import { DTypeError, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { constantNode, type Node } from '../graph/node.ts'
+import { broadcastTo } from '../ops/broadcast.ts'
 import { add } from '../ops/elementwise.ts'
-import { broadcastTo } from '../ops/shape-ops.ts'
 
 /** Nodes that depend on any of `targets` and that `output` depends on, readers after inputs. */
 function between(output: Node, targets: ReadonlySet<Node>): Node[] {

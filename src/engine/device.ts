@@ -1,6 +1,7 @@
 /** A device: a backend with the kernels built for it, the memory of Variables, and the arena all programs share. */
-import type { TypedArray } from '../base/dtype.ts'
+
 import type { Backend, Block } from '../backends/backend.ts'
+import type { TypedArray } from '../base/dtype.ts'
 import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'

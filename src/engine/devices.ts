@@ -1,7 +1,7 @@
 /** Which device computes: the default one, or the one a program asks for. */
 import { hardwareThreads } from '#platform'
-import { ConfigError, didYouMean } from '../base/errors.ts'
 import type { Backend } from '../backends/backend.ts'
+import { ConfigError, didYouMean } from '../base/errors.ts'
 import { Device } from './device.ts'
 
 export const backendNames = ['wasm', 'interpret'] as const

@@ -59,7 +59,11 @@ function expressionKey(nodes: readonly Node[], roots: readonly Node[], assignmen
  * @returns the values of `roots`, one array each
  * @throws UnsupportedError when the expression has grown beyond 10,000 nodes
  */
-export async function evaluate(device: Device, roots: readonly Node[], assignments: readonly Assignment[] = []): Promise<TypedArray[]> {
+export async function evaluate(
+  device: Device,
+  roots: readonly Node[],
+  assignments: readonly Assignment[] = [],
+): Promise<TypedArray[]> {
   const nodes = reachable([...roots, ...assignments.map((a) => a.value)])
   if (nodes.length > mostNodes) {
     throw new UnsupportedError({
@@ -83,7 +87,8 @@ export async function evaluate(device: Device, roots: readonly Node[], assignmen
   const values = new Map(cached.leaves.map((leaf, i) => [leaf, (leaves[i].attributes as DataAttributes).data]))
   const arrays = await program.run([], (leaf) => values.get(leaf) as TypedArray)
   // A program that names Variables would keep them alive, one with large buffers its memory.
-  const namesVariables = assignments.length > 0 || nodes.some((node) => node.op.kind === 'leaf' && node.op.name === 'variable')
+  const namesVariables =
+    assignments.length > 0 || nodes.some((node) => node.op.kind === 'leaf' && node.op.name === 'variable')
   if (namesVariables || program.heldBytes > keptBytes) {
     void device.exclusive(async () => program.release())
     return arrays

@@ -1,7 +1,8 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
+
+import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
 import type { TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
-import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
 import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
 import type { Device } from './device.ts'
@@ -51,13 +52,20 @@ export class Program {
   #load(): LoadedTable {
     const holdings = this.#holdings
     if (holdings.table === undefined) {
-      const instructions = this.plan.calls.map((call): Instruction => ({ ...call, kernel: this.device.kernel(call.spec) }))
+      const instructions = this.plan.calls.map(
+        (call): Instruction => ({ ...call, kernel: this.device.kernel(call.spec) }),
+      )
       holdings.table = this.device.backend.load(instructions, this.plan.regions.length)
     }
     return holdings.table
   }
 
-  async #bind(i: number, region: Region, inputs: readonly TypedArray[], data: ((node: Node) => TypedArray) | undefined): Promise<Block> {
+  async #bind(
+    i: number,
+    region: Region,
+    inputs: readonly TypedArray[],
+    data: ((node: Node) => TypedArray) | undefined,
+  ): Promise<Block> {
     const { device } = this
     const { backend, target } = device
     const held = this.#holdings.blocks.get(i)
@@ -81,7 +89,8 @@ export class Program {
       case 'data': {
         const attributes = region.node.attributes as DataAttributes
         const block = own(attributes.dtype, sizeOf(attributes.shape))
-        if (held === undefined || data !== undefined) backend.write(block, 0, attributes.dtype, data?.(region.node) ?? attributes.data)
+        if (held === undefined || data !== undefined)
+          backend.write(block, 0, attributes.dtype, data?.(region.node) ?? attributes.data)
         return block
       }
       case 'hostScalar': {

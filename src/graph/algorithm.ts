@@ -1,7 +1,7 @@
 /** What an algorithm gets and gives: buffers, calls, epilogues. */
 import type { DType } from '../base/dtype.ts'
-import type { Chain } from '../kernel/chain.ts'
 import type { KernelSpec } from '../kernel/build.ts'
+import type { Chain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
 import type { Layout } from './layout.ts'
 

@@ -14,7 +14,10 @@ export interface Layout {
  * @param strides one list for each stream, as long as `extents`
  * @returns at least one axis; a space without axes has one of extent 1
  */
-export function mergeAxes(extents: readonly number[], strides: readonly (readonly number[])[]): { extents: number[]; strides: number[][] } {
+export function mergeAxes(
+  extents: readonly number[],
+  strides: readonly (readonly number[])[],
+): { extents: number[]; strides: number[][] } {
   if (extents.length === 0) return { extents: [1], strides: strides.map(() => [0]) }
   const merged = [extents[extents.length - 1]]
   const kept = strides.map((stream) => [stream[extents.length - 1]])

@@ -1,6 +1,6 @@
 /** Nodes and leaves: the graph as plain data. */
 import type { DType, TypedArray } from '../base/dtype.ts'
-import { sizeOf, type Shape } from '../base/shape.ts'
+import { type Shape, sizeOf } from '../base/shape.ts'
 import type { Node, Op } from './op.ts'
 
 export type { Node } from './op.ts'

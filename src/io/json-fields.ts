@@ -51,7 +51,8 @@ export class Field {
   }
 
   object(): Record<string, unknown> {
-    if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value)) throw this.error('an object')
+    if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value))
+      throw this.error('an object')
     return this.value as Record<string, unknown>
   }
 

@@ -6,9 +6,18 @@
  *     data.json            what it was trained on
  *     history.jsonl        first line: options and machine; then one line an epoch
  */
-import { exists, isDirectory, joinPath, makeDirectory, readDirectory, readFile, removeTree, writeFileAtomic } from '#platform'
+import {
+  exists,
+  isDirectory,
+  joinPath,
+  makeDirectory,
+  readDirectory,
+  readFile,
+  removeTree,
+  writeFileAtomic,
+} from '#platform'
 import { ConfigError, FormatError } from '../base/errors.ts'
-import { sizeOf, type Shape } from '../base/shape.ts'
+import { type Shape, sizeOf } from '../base/shape.ts'
 import { version } from '../base/version.ts'
 import type { LayerJson } from '../nn/index.ts'
 import { layerFromJson } from '../nn/index.ts'
@@ -59,11 +68,19 @@ export interface LoadedModel extends ModelInfo {
  * @returns how to undo it: removes the folder when it was made here and is still empty
  * @throws ConfigError when it can't be written, or holds a model and force is not set
  */
-export async function claimModelFolder(folder: string, options: { readonly force?: boolean } = {}): Promise<() => Promise<void>> {
+export async function claimModelFolder(
+  folder: string,
+  options: { readonly force?: boolean } = {},
+): Promise<() => Promise<void>> {
   const there = await exists(folder)
   if (there) {
     if (!(await isDirectory(folder))) {
-      throw new ConfigError({ where: folder, what: 'this is a file, not a folder', expected: 'a folder for the model', fix: 'choose another folder' })
+      throw new ConfigError({
+        where: folder,
+        what: 'this is a file, not a folder',
+        expected: 'a folder for the model',
+        fix: 'choose another folder',
+      })
     }
     const holds = (await exists(joinPath(folder, 'model.json')))
       ? 'a model'
@@ -123,7 +140,11 @@ export async function writeHistory(folder: string, lines: readonly JsonRecord[])
  * @example
  * await saveModel('digits', { model: run.model, classes: data.train.classes, dtype: 'u8' })
  */
-export async function saveModel(folder: string, contents: ModelContents, options: { readonly force?: boolean } = {}): Promise<void> {
+export async function saveModel(
+  folder: string,
+  contents: ModelContents,
+  options: { readonly force?: boolean } = {},
+): Promise<void> {
   await claimModelFolder(folder, options)
   await removeTree(joinPath(folder, 'model.json'))
   await writeParts(folder, contents)
@@ -185,11 +206,17 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
     throw root.get('version').error(`at most ${formatVersion}`, 'open the model with a newer version of juanji')
   }
   const input = root.get('input')
-  const shape = input.get('shape').elements().map((extent) => extent.integer(1))
+  const shape = input
+    .get('shape')
+    .elements()
+    .map((extent) => extent.integer(1))
   if (shape.length < 1) throw input.get('shape').error('at least one extent')
   const dtype = input.get('dtype').oneOf('u8', 'f32', 'i32')
   if (input.get('layout').isThere) input.get('layout').oneOf('channels-last')
-  const classes = root.get('classes').elements().map((name) => name.string())
+  const classes = root
+    .get('classes')
+    .elements()
+    .map((name) => name.string())
   const architecture = root.get('architecture')
   const metrics = root.get('metrics')
   checkLayer(root.get('net'))
@@ -207,7 +234,13 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
   }
   for (const [name, tensor] of tensors) {
     if (tensor.dtype === 'F32') continue
-    throw new FormatError({ where: weightsPath, what: `tensor '${name}' is not of 32-bit floats`, got: tensor.dtype, expected: 'F32', fix: 'save the model again' })
+    throw new FormatError({
+      where: weightsPath,
+      what: `tensor '${name}' is not of 32-bit floats`,
+      got: tensor.dtype,
+      expected: 'F32',
+      fix: 'save the model again',
+    })
   }
   const model = buildModel(root.get('net'), shape, path, tensors)
   await model.load(tensors as ReadonlyMap<string, { shape: Shape; data: Float32Array }>, weightsPath)
@@ -221,14 +254,21 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
     dtype,
     data,
     ...(architecture.isThere ? { architecture: architecture.string() } : {}),
-    ...(metrics.isThere ? { metrics: Object.fromEntries(metrics.entries().map(([name, value]) => [name, value.number()])) } : {}),
+    ...(metrics.isThere
+      ? { metrics: Object.fromEntries(metrics.entries().map(([name, value]) => [name, value.number()])) }
+      : {}),
   }
 }
 
 async function modelJsonPath(folder: string): Promise<string> {
   if (!(await isDirectory(folder))) {
     const what = (await exists(folder)) ? 'this is a file, not a folder' : 'there is no such folder'
-    throw new ConfigError({ where: folder, what: `cannot open the model: ${what}`, expected: 'a folder with model.json and weights.safetensors', fix: 'check the path, or train a model: juanji train digits' })
+    throw new ConfigError({
+      where: folder,
+      what: `cannot open the model: ${what}`,
+      expected: 'a folder with model.json and weights.safetensors',
+      fix: 'check the path, or train a model: juanji train digits',
+    })
   }
   const path = joinPath(folder, 'model.json')
   if (await exists(path)) return path
@@ -236,10 +276,14 @@ async function modelJsonPath(folder: string): Promise<string> {
   const unfinished = entries.some((name) => (ownFiles as readonly string[]).includes(name))
   throw new FormatError({
     where: folder,
-    what: unfinished ? 'the folder holds an unfinished run: there is no model.json' : 'this is no model folder: there is no model.json',
+    what: unfinished
+      ? 'the folder holds an unfinished run: there is no model.json'
+      : 'this is no model folder: there is no model.json',
     got: entries.length === 0 ? 'an empty folder' : entries.slice(0, 8).join(', ') + (entries.length > 8 ? ', …' : ''),
     expected: 'model.json and weights.safetensors',
-    fix: unfinished ? 'train again (with --force to replace the run), and let it end' : 'name the folder that the training wrote',
+    fix: unfinished
+      ? 'train again (with --force to replace the run), and let it end'
+      : 'name the folder that the training wrote',
   })
 }
 
@@ -248,7 +292,13 @@ async function readText(path: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw new FormatError({ where: path, what: 'this is not UTF-8 text', got: `${bytes.length} bytes`, expected: 'a JSON object', fix: 'get the file again, or save the model again' })
+    throw new FormatError({
+      where: path,
+      what: 'this is not UTF-8 text',
+      got: `${bytes.length} bytes`,
+      expected: 'a JSON object',
+      fix: 'get the file again, or save the model again',
+    })
   }
 }
 

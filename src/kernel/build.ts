@@ -107,7 +107,9 @@ export class KernelBuilder {
   }
 
   call(callee: KernelFunction, ...args: readonly (Argument | number)[]): void {
-    const values = args.map((arg): Argument => (typeof arg === 'number' ? { op: 'const', type: intType, value: arg } : arg))
+    const values = args.map(
+      (arg): Argument => (typeof arg === 'number' ? { op: 'const', type: intType, value: arg } : arg),
+    )
     this.#push({ op: 'call', callee, args: values })
   }
 
@@ -171,7 +173,14 @@ export class KernelBuilder {
   /** `count` neighbouring elements (or every `stride`-th one) as a vector, zeros behind them. */
   loadVector(pointer: Pointer, offset = 0, count = this.lanes, stride?: Expr): Expr {
     const lanes = this.lanes
-    return { op: 'load', type: { kind: kindOf(pointer.buffer.dtype), lanes }, pointer, offset, count: Math.min(count, lanes), stride }
+    return {
+      op: 'load',
+      type: { kind: kindOf(pointer.buffer.dtype), lanes },
+      pointer,
+      offset,
+      count: Math.min(count, lanes),
+      stride,
+    }
   }
 
   /** Writes a scalar, or the first `count` lanes of a vector. */
@@ -188,14 +197,26 @@ export class KernelBuilder {
   /** Repeats the body `count` times without giving it an index. */
   repeat(count: Operand, body: () => void, options: { atLeastOnce?: boolean } = {}): void {
     const statements = this.#record(body)
-    this.#push({ op: 'loop', count: this.#operand(count), index: undefined, atLeastOnce: options.atLeastOnce ?? false, body: statements })
+    this.#push({
+      op: 'loop',
+      count: this.#operand(count),
+      index: undefined,
+      atLeastOnce: options.atLeastOnce ?? false,
+      body: statements,
+    })
   }
 
   /** Repeats the body for index 0 … count-1. */
   loop(count: Operand, body: (index: Expr) => void, options: { atLeastOnce?: boolean } = {}): void {
     const index: Local = { name: this.#name('i'), type: intType }
     const statements = this.#record(() => body(read(index)))
-    this.#push({ op: 'loop', count: this.#operand(count), index, atLeastOnce: options.atLeastOnce ?? false, body: statements })
+    this.#push({
+      op: 'loop',
+      count: this.#operand(count),
+      index,
+      atLeastOnce: options.atLeastOnce ?? false,
+      body: statements,
+    })
   }
 
   /** Repeats the body for values from, from + 1, … below `to`. */

@@ -29,7 +29,7 @@ const fold: Partial<Record<BinaryName, (a: number, b: number) => number>> = {
   sub: (a, b) => (a - b) | 0,
   mul: (a, b) => Math.imul(a, b),
   div: (a, b) => Math.trunc(a / b) | 0,
-  rem: (a, b) => a % b | 0,
+  rem: (a, b) => (a % b) | 0,
   min: (a, b) => (b < a ? b : a),
   max: (a, b) => (a < b ? b : a),
   shl: (a, b) => a << b,

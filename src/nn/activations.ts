@@ -38,7 +38,13 @@ export function flatten(): Layer {
  */
 export function dropout(rate = 0.5): Layer {
   if (!(rate >= 0 && rate < 1)) {
-    throw new ConfigError({ where: 'dropout', what: 'the rate makes no sense', got: String(rate), expected: 'a share in [0, 1)', fix: 'use for instance 0.5' })
+    throw new ConfigError({
+      where: 'dropout',
+      what: 'the rate makes no sense',
+      got: String(rate),
+      expected: 'a share in [0, 1)',
+      fix: 'use for instance 0.5',
+    })
   }
   return {
     type: 'dropout',

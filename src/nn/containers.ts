@@ -1,7 +1,7 @@
 import { ShapeError } from '../base/errors.ts'
 import { sameShape, showShape } from '../base/shape.ts'
 import { relu as reluOf } from '../tensor/index.ts'
-import { buildChild, type Built, type Layer, where } from './layer.ts'
+import { type Built, buildChild, type Layer, where } from './layer.ts'
 
 /** Layers one after the other, named `0`, `1`, …, or as given. */
 export function sequential(...layers: readonly (Layer | readonly [name: string, layer: Layer])[]): Layer {
@@ -36,7 +36,13 @@ export function residual(body: Layer, options: ResidualOptions = {}): Layer {
   return {
     type: 'residual',
     options: { activation },
-    layers: shortcut === undefined ? [['body', body]] : [['body', body], ['shortcut', shortcut]],
+    layers:
+      shortcut === undefined
+        ? [['body', body]]
+        : [
+            ['body', body],
+            ['shortcut', shortcut],
+          ],
     build(scope, input) {
       const inner = buildChild(scope, 'body', body, input)
       const around = shortcut === undefined ? undefined : buildChild(scope, 'shortcut', shortcut, input)

@@ -1,5 +1,5 @@
 import { ConfigError, ShapeError } from '../base/errors.ts'
-import { showShape, sizeOf, type Shape } from '../base/shape.ts'
+import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import { conv1d as conv1dOf, conv2d as conv2dOf, type Tensor } from '../tensor/index.ts'
 import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
 
@@ -30,11 +30,17 @@ interface Description {
 }
 
 const perAxis = (value: number | readonly number[] | undefined, rank: number): readonly number[] =>
-  value === undefined ? new Array<number>(rank).fill(1) : typeof value === 'number' ? new Array<number>(rank).fill(value) : value
+  value === undefined
+    ? new Array<number>(rank).fill(1)
+    : typeof value === 'number'
+      ? new Array<number>(rank).fill(value)
+      : value
 
 /** Options that were given, for model.json. */
 function given(options: ConvOptions): { [name: string]: Json } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [name: string]: Json }
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [name: string]: Json
+  }
 }
 
 function convolution(description: Description): Layer {
@@ -71,7 +77,13 @@ function convolution(description: Description): Layer {
       const weight = scope.parameter('weight', shape, { kind: 'uniform', bound })
       const bias = conv.bias === false ? undefined : scope.parameter('bias', [filters], { kind: 'uniform', bound })
       const apply = (x: Tensor): Tensor =>
-        op(x, weight.value, { stride: conv.stride, padding: conv.padding, dilation: conv.dilation, groups, bias: bias?.value } as Parameters<typeof op>[2])
+        op(x, weight.value, {
+          stride: conv.stride,
+          padding: conv.padding,
+          dilation: conv.dilation,
+          groups,
+          bias: bias?.value,
+        } as Parameters<typeof op>[2])
       return { output: outputShape(scope, type, input, kernelSize, conv, filters), apply }
     },
     cost(input, output) {
@@ -85,7 +97,14 @@ function convolution(description: Description): Layer {
 }
 
 /** Shape of what comes out, by the arithmetic of the op; errors name the layer. */
-function outputShape(scope: Scope, type: string, input: Shape, kernelSize: readonly number[], conv: ConvOptions, filters: number): Shape {
+function outputShape(
+  scope: Scope,
+  type: string,
+  input: Shape,
+  kernelSize: readonly number[],
+  conv: ConvOptions,
+  filters: number,
+): Shape {
   const rank = kernelSize.length
   const stride = perAxis(conv.stride, rank)
   const dilation = perAxis(conv.dilation, rank)
@@ -94,7 +113,14 @@ function outputShape(scope: Scope, type: string, input: Shape, kernelSize: reado
     const reach = (size - 1) * dilation[axis] + 1
     const extent = input[axis]
     if (padding === 'same') return Math.ceil(extent / stride[axis])
-    const around = padding === 'valid' ? 0 : padding === 'full' ? 2 * (reach - 1) : typeof padding === 'number' ? 2 * padding : padding[axis][0] + padding[axis][1]
+    const around =
+      padding === 'valid'
+        ? 0
+        : padding === 'full'
+          ? 2 * (reach - 1)
+          : typeof padding === 'number'
+            ? 2 * padding
+            : padding[axis][0] + padding[axis][1]
     return Math.floor((extent + around - reach) / stride[axis]) + 1
   })
   if (extents.some((extent) => extent < 1)) {
@@ -111,7 +137,13 @@ function outputShape(scope: Scope, type: string, input: Shape, kernelSize: reado
 
 function checkPositive(where: string, name: string, value: number): void {
   if (Number.isInteger(value) && value >= 1) return
-  throw new ConfigError({ where, what: `${name} makes no sense`, got: String(value), expected: 'a whole number of at least 1', fix: `correct ${name}` })
+  throw new ConfigError({
+    where,
+    what: `${name} makes no sense`,
+    got: String(value),
+    expected: 'a whole number of at least 1',
+    fix: `correct ${name}`,
+  })
 }
 
 /**
@@ -138,7 +170,11 @@ export function conv1d(filters: number, kernelSize: number, options: ConvOptions
  * @param filters output channels @param kernelSize one number, or [height, width]
  * @throws ConfigError on sizes below 1
  */
-export function conv2d(filters: number, kernelSize: number | readonly [number, number], options: ConvOptions = {}): Layer {
+export function conv2d(
+  filters: number,
+  kernelSize: number | readonly [number, number],
+  options: ConvOptions = {},
+): Layer {
   checkPositive('nn.conv2d', 'filters', filters)
   const size = typeof kernelSize === 'number' ? [kernelSize, kernelSize] : [...kernelSize]
   for (const extent of size) checkPositive('nn.conv2d', 'kernelSize', extent)

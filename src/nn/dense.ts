@@ -1,5 +1,5 @@
 import { ConfigError } from '../base/errors.ts'
-import { take, type Tensor } from '../tensor/index.ts'
+import { type Tensor, take } from '../tensor/index.ts'
 import type { Layer } from './layer.ts'
 
 /**
@@ -8,7 +8,13 @@ import type { Layer } from './layer.ts'
  */
 export function linear(features: number, options: { readonly bias?: boolean } = {}): Layer {
   if (!Number.isInteger(features) || features < 1) {
-    throw new ConfigError({ where: 'nn.linear', what: 'features makes no sense', got: String(features), expected: 'a whole number of at least 1', fix: 'give the number of outputs' })
+    throw new ConfigError({
+      where: 'nn.linear',
+      what: 'features makes no sense',
+      got: String(features),
+      expected: 'a whole number of at least 1',
+      fix: 'give the number of outputs',
+    })
   }
   const hasBias = options.bias !== false
   return {
@@ -35,7 +41,13 @@ export function linear(features: number, options: { readonly bias?: boolean } = 
  */
 export function embedding(count: number, features: number): Layer {
   if (!(Number.isInteger(count) && count >= 1 && Number.isInteger(features) && features >= 1)) {
-    throw new ConfigError({ where: 'nn.embedding', what: 'the table makes no sense', got: `${count} rows of ${features} features`, expected: 'whole numbers of at least 1', fix: 'give vocabulary size and features' })
+    throw new ConfigError({
+      where: 'nn.embedding',
+      what: 'the table makes no sense',
+      got: `${count} rows of ${features} features`,
+      expected: 'whole numbers of at least 1',
+      fix: 'give vocabulary size and features',
+    })
   }
   return {
     type: 'embedding',

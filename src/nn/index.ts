@@ -1,5 +1,5 @@
 /** Layers. Each is a description; parameters come into being in init(). */
-import { FormatError, didYouMean } from '../base/errors.ts'
+import { didYouMean, FormatError } from '../base/errors.ts'
 import * as activations from './activations.ts'
 import * as containers from './containers.ts'
 import * as convolution from './convolution.ts'
@@ -19,14 +19,18 @@ export * from './pooling.ts'
 type Options = { readonly [name: string]: Json }
 type Reader = (options: Options, layers: ReadonlyMap<string, Layer>) => Layer
 
-const rest = (options: Options, ...taken: string[]) => Object.fromEntries(Object.entries(options).filter(([name]) => !taken.includes(name)))
+const rest = (options: Options, ...taken: string[]) =>
+  Object.fromEntries(Object.entries(options).filter(([name]) => !taken.includes(name)))
 const number = (options: Options, name: string) => options[name] as number
 
 /** How each type in a model.json becomes a layer again. */
 const readers: Readonly<Record<string, Reader>> = {
   sequential: (_o, layers) => containers.sequential(...layers),
   residual: (o, layers) =>
-    containers.residual(layers.get('body') as Layer, { shortcut: layers.get('shortcut'), activation: o.activation as 'relu' | 'none' }),
+    containers.residual(layers.get('body') as Layer, {
+      shortcut: layers.get('shortcut'),
+      activation: o.activation as 'relu' | 'none',
+    }),
   conv1d: (o) => convolution.conv1d(number(o, 'filters'), number(o, 'kernelSize'), rest(o, 'filters', 'kernelSize')),
   conv2d: (o) => convolution.conv2d(number(o, 'filters'), o.kernelSize as number, rest(o, 'filters', 'kernelSize')),
   depthwiseConv1d: (o) => convolution.depthwiseConv1d(number(o, 'kernelSize'), rest(o, 'kernelSize')),

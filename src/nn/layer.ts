@@ -53,7 +53,11 @@ export interface LayerReport {
   /** For one sample, forward. */
   readonly multiplyAdds: number
   /** Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. */
-  readonly window?: { readonly kernelSize: readonly number[]; readonly stride: readonly number[]; readonly dilation: readonly number[] }
+  readonly window?: {
+    readonly kernelSize: readonly number[]
+    readonly stride: readonly number[]
+    readonly dilation: readonly number[]
+  }
 }
 
 export interface Layer {
@@ -75,7 +79,9 @@ export function layerToJson(layer: Layer): LayerJson {
   return {
     type: layer.type,
     ...(Object.keys(layer.options).length > 0 ? { options: layer.options } : {}),
-    ...(layer.layers === undefined ? {} : { layers: Object.fromEntries(layer.layers.map(([name, inner]) => [name, layerToJson(inner)])) }),
+    ...(layer.layers === undefined
+      ? {}
+      : { layers: Object.fromEntries(layer.layers.map(([name, inner]) => [name, layerToJson(inner)])) }),
   }
 }
 

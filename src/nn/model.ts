@@ -1,9 +1,10 @@
 /** Models: a tree of layers with its parameters, ready to be applied. */
+
+import type { TypedArray } from '../base/dtype.ts'
 import { FormatError, ShapeError } from '../base/errors.ts'
 import { hashString, Random } from '../base/random.ts'
-import { sameShape, showShape, sizeOf, type Shape } from '../base/shape.ts'
-import type { TypedArray } from '../base/dtype.ts'
-import { atEndOfStep, guarded, Parameter, State, tensor, type Tensor } from '../tensor/index.ts'
+import { type Shape, sameShape, showShape, sizeOf } from '../base/shape.ts'
+import { atEndOfStep, guarded, Parameter, State, type Tensor, tensor } from '../tensor/index.ts'
 import { buildReported, type Initializer, type Layer, type LayerReport, type Scope } from './layer.ts'
 
 export interface InitOptions {
@@ -40,7 +41,10 @@ export interface Model {
    * Loads values by path.
    * @throws FormatError naming what is missing, unexpected or of another shape; nothing is changed then
    */
-  load(values: ReadonlyMap<string, { readonly shape: Shape; readonly data: TypedArray }>, source?: string): Promise<void>
+  load(
+    values: ReadonlyMap<string, { readonly shape: Shape; readonly data: TypedArray }>,
+    source?: string,
+  ): Promise<void>
 }
 
 function initialize(initializer: Initializer, size: number, seed: number, path: string): Float32Array {
@@ -114,7 +118,10 @@ function makeModel(
         what: 'the batch does not hold samples of the shape the model was made for',
         got: `input ${showShape(x.shape)}`,
         expected: `[batch, ${inputShape.join(', ')}]`,
-        fix: x.shape.length === inputShape.length ? 'add a batch axis of 1 in front' : 'reshape the samples, or init the model for them',
+        fix:
+          x.shape.length === inputShape.length
+            ? 'add a batch axis of 1 in front'
+            : 'reshape the samples, or init the model for them',
       })
     }
     // Bytes are pictures: 0 … 255 becomes 0 … 1.
@@ -135,7 +142,8 @@ function makeModel(
     eval: () => model.train(false),
     get(path: string) {
       const state = byPath.get(path)
-      if (state === undefined) throw new RangeError(`the model has no parameter "${path}"; it has ${[...byPath.keys()].join(', ')}`)
+      if (state === undefined)
+        throw new RangeError(`the model has no parameter "${path}"; it has ${[...byPath.keys()].join(', ')}`)
       return state
     },
     async save() {
@@ -152,17 +160,26 @@ function makeModel(
   return model
 }
 
-function checkFit(byPath: ReadonlyMap<string, State>, values: ReadonlyMap<string, { readonly shape: Shape }>, source: string): void {
+function checkFit(
+  byPath: ReadonlyMap<string, State>,
+  values: ReadonlyMap<string, { readonly shape: Shape }>,
+  source: string,
+): void {
   const missing = [...byPath.keys()].filter((path) => !values.has(path))
   const unexpected = [...values.keys()].filter((path) => !byPath.has(path))
-  const misshapen = [...values].filter(([path, { shape }]) => byPath.has(path) && !sameShape(shape, (byPath.get(path) as State).shape))
+  const misshapen = [...values].filter(
+    ([path, { shape }]) => byPath.has(path) && !sameShape(shape, (byPath.get(path) as State).shape),
+  )
   if (missing.length + unexpected.length + misshapen.length === 0) return
-  const list = (paths: readonly string[]) => (paths.length > 4 ? `${paths.slice(0, 4).join(', ')} and ${paths.length - 4} more` : paths.join(', '))
+  const list = (paths: readonly string[]) =>
+    paths.length > 4 ? `${paths.slice(0, 4).join(', ')} and ${paths.length - 4} more` : paths.join(', ')
   const parts: string[] = []
   if (missing.length > 0) parts.push(`missing ${list(missing)}`)
   if (unexpected.length > 0) parts.push(`unexpected ${list(unexpected)}`)
   if (misshapen.length > 0) {
-    parts.push(`of another shape ${list(misshapen.map(([path, { shape }]) => `${path} ${showShape(shape)} instead of ${showShape((byPath.get(path) as State).shape)}`))}`)
+    parts.push(
+      `of another shape ${list(misshapen.map(([path, { shape }]) => `${path} ${showShape(shape)} instead of ${showShape((byPath.get(path) as State).shape)}`))}`,
+    )
   }
   throw new FormatError({
     where: source,
@@ -174,7 +191,10 @@ function checkFit(byPath: ReadonlyMap<string, State>, values: ReadonlyMap<string
 }
 
 /** What every layer is and costs, without making any parameter. */
-export function describe(net: Layer, input: Shape): { readonly reports: readonly LayerReport[]; readonly output: Shape } {
+export function describe(
+  net: Layer,
+  input: Shape,
+): { readonly reports: readonly LayerReport[]; readonly output: Shape } {
   const reports: LayerReport[] = []
   const empty = new Float32Array(0)
   const scope = (path: string): Scope => ({

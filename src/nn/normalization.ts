@@ -33,7 +33,8 @@ export function batchNorm(options: BatchNormOptions = {}): Layer {
           }
           const batch = t.batchNorm(x, ...affine, eps)
           const count = x.size / channels[0]
-          const blend = (state: typeof mean, now: t.Tensor) => state.assign(state.value.mul(1 - momentum).add(now.mul(momentum)))
+          const blend = (state: typeof mean, now: t.Tensor) =>
+            state.assign(state.value.mul(1 - momentum).add(now.mul(momentum)))
           blend(mean, t.stopGradient(batch.mean))
           blend(variance, t.stopGradient(batch.variance).mul(count / Math.max(1, count - 1)))
           return batch.y

@@ -1,5 +1,5 @@
 import { ShapeError } from '../base/errors.ts'
-import { showShape, type Shape } from '../base/shape.ts'
+import { type Shape, showShape } from '../base/shape.ts'
 import { avgPool as avgPoolOf, maxPool as maxPoolOf, type Tensor } from '../tensor/index.ts'
 import { type Json, type Layer, where } from './layer.ts'
 
@@ -10,7 +10,13 @@ export interface PoolLayerOptions {
   readonly padding?: number
 }
 
-function pool(type: string, rank: 1 | 2, size: number, options: PoolLayerOptions, apply: (x: Tensor, options: { kernelSize: number; stride: number; padding: number }) => Tensor): Layer {
+function pool(
+  type: string,
+  rank: 1 | 2,
+  size: number,
+  options: PoolLayerOptions,
+  apply: (x: Tensor, options: { kernelSize: number; stride: number; padding: number }) => Tensor,
+): Layer {
   const { stride = size, padding = 0 } = options
   return {
     type,
@@ -20,9 +26,15 @@ function pool(type: string, rank: 1 | 2, size: number, options: PoolLayerOptions
       if (input.length !== rank + 1 || extents.some((extent) => extent < 1)) {
         throw new ShapeError({
           where: where(scope, type),
-          what: input.length === rank + 1 ? 'the window is larger than what arrives' : `samples have ${input.length} axes, ${rank + 1} are needed`,
+          what:
+            input.length === rank + 1
+              ? 'the window is larger than what arrives'
+              : `samples have ${input.length} axes, ${rank + 1} are needed`,
           got: `samples of shape ${showShape(input)}, window ${size}`,
-          expected: rank === 1 ? '[length, channels], length at least the window' : '[height, width, channels], each at least the window',
+          expected:
+            rank === 1
+              ? '[length, channels], length at least the window'
+              : '[height, width, channels], each at least the window',
           fix: 'use a smaller window, or fewer pools before this layer',
         })
       }
@@ -30,17 +42,25 @@ function pool(type: string, rank: 1 | 2, size: number, options: PoolLayerOptions
     },
     cost: (_input: Shape, _output: Shape) => ({
       multiplyAdds: 0,
-      window: { kernelSize: new Array<number>(rank).fill(size), stride: new Array<number>(rank).fill(stride), dilation: new Array<number>(rank).fill(1) },
+      window: {
+        kernelSize: new Array<number>(rank).fill(size),
+        stride: new Array<number>(rank).fill(stride),
+        dilation: new Array<number>(rank).fill(1),
+      },
     }),
   }
 }
 
 /** Largest value of each window of `size` × `size`. */
-export const maxPool2d = (size: number, options: PoolLayerOptions = {}): Layer => pool('maxPool2d', 2, size, options, maxPoolOf)
+export const maxPool2d = (size: number, options: PoolLayerOptions = {}): Layer =>
+  pool('maxPool2d', 2, size, options, maxPoolOf)
 /** Mean of each window of `size` × `size`; padding counts as zeros, as in PyTorch. */
-export const avgPool2d = (size: number, options: PoolLayerOptions = {}): Layer => pool('avgPool2d', 2, size, options, avgPoolOf)
-export const maxPool1d = (size: number, options: PoolLayerOptions = {}): Layer => pool('maxPool1d', 1, size, options, maxPoolOf)
-export const avgPool1d = (size: number, options: PoolLayerOptions = {}): Layer => pool('avgPool1d', 1, size, options, avgPoolOf)
+export const avgPool2d = (size: number, options: PoolLayerOptions = {}): Layer =>
+  pool('avgPool2d', 2, size, options, avgPoolOf)
+export const maxPool1d = (size: number, options: PoolLayerOptions = {}): Layer =>
+  pool('maxPool1d', 1, size, options, maxPoolOf)
+export const avgPool1d = (size: number, options: PoolLayerOptions = {}): Layer =>
+  pool('avgPool1d', 1, size, options, avgPoolOf)
 
 function globalPool(type: string, reduce: (x: Tensor, axes: number[]) => Tensor): Layer {
   return {
@@ -48,7 +68,11 @@ function globalPool(type: string, reduce: (x: Tensor, axes: number[]) => Tensor)
     options: {},
     build: (_scope, input) => ({
       output: [input[input.length - 1]],
-      apply: (x) => reduce(x, Array.from({ length: x.ndim - 2 }, (_, i) => i + 1)),
+      apply: (x) =>
+        reduce(
+          x,
+          Array.from({ length: x.ndim - 2 }, (_, i) => i + 1),
+        ),
     }),
   }
 }

@@ -30,7 +30,9 @@ class Slots {
   of(parameter: Parameter): readonly State[] {
     let slots = this.#slots.get(parameter)
     if (slots === undefined) {
-      slots = this.#names.map((name) => new State(`${parameter.name}.${name}`, parameter.shape, new Float32Array(parameter.size)))
+      slots = this.#names.map(
+        (name) => new State(`${parameter.name}.${name}`, parameter.shape, new Float32Array(parameter.size)),
+      )
       this.#slots.set(parameter, slots)
       this.states.push(...slots)
     }
@@ -38,7 +40,12 @@ class Slots {
   }
 }
 
-function each(where: string, parameters: readonly Parameter[], gradients: readonly Tensor[], move: (p: Parameter, g: Tensor) => void): void {
+function each(
+  where: string,
+  parameters: readonly Parameter[],
+  gradients: readonly Tensor[],
+  move: (p: Parameter, g: Tensor) => void,
+): void {
   if (parameters.length !== gradients.length) {
     throw new ShapeError({
       where,
@@ -104,7 +111,13 @@ export interface AdamOptions {
   readonly weightDecay?: number
 }
 
-function adamLike(name: 'adam' | 'adamw', learningRate: number, options: AdamOptions, decoupled: boolean, defaultDecay: number): Optimizer {
+function adamLike(
+  name: 'adam' | 'adamw',
+  learningRate: number,
+  options: AdamOptions,
+  decoupled: boolean,
+  defaultDecay: number,
+): Optimizer {
   const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = defaultDecay } = options
   const where = `optim.${name}`
   check(where, 'learningRate', learningRate, learningRate >= 0, 'a number of at least 0')
@@ -123,7 +136,9 @@ function adamLike(name: 'adam' | 'adamw', learningRate: number, options: AdamOpt
       steps.assign(step)
       // 1 - βᵗ, by expm1 since βᵗ is close to 1 in the first steps.
       const correction1 = expm1(step.mul(Math.log(beta1))).neg()
-      const correction2 = expm1(step.mul(Math.log(beta2))).neg().sqrt()
+      const correction2 = expm1(step.mul(Math.log(beta2)))
+        .neg()
+        .sqrt()
       const rate = hostScalar(() => optimizer.learningRate)
       const scale = rate.div(correction1)
       each(where, parameters, gradients, (parameter, gradient) => {

@@ -1,7 +1,7 @@
 /** Follows views to the values behind them, so that maps and reductions read through strides instead of copying. */
-import { sameShape, type Shape, stridesOf } from '../base/shape.ts'
-import type { Node } from '../graph/node.ts'
+import { type Shape, sameShape, stridesOf } from '../base/shape.ts'
 import type { Layout } from '../graph/layout.ts'
+import type { Node } from '../graph/node.ts'
 
 /** Where a node's elements lie: in the buffer of `source`, which is no view. */
 export interface Access {
@@ -65,5 +65,10 @@ export function accessKey(access: Access): string {
 }
 
 export function isDirect(access: Access, node: Node): boolean {
-  return access.source === node && sameShape(access.layout.shape, node.shape) && access.layout.offset === 0 && isContiguous(access.layout)
+  return (
+    access.source === node &&
+    sameShape(access.layout.shape, node.shape) &&
+    access.layout.offset === 0 &&
+    isContiguous(access.layout)
+  )
 }

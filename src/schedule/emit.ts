@@ -1,17 +1,17 @@
 /** Turns units into kernel calls on symbolic buffers. */
 import type { DType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
-import type { BuildContext, BufferRef, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
+import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
+import type { Layout } from '../graph/layout.ts'
 import { mergeAxes } from '../graph/layout.ts'
 import type { ConstantAttributes, InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
-import type { Layout } from '../graph/layout.ts'
-import { innerStride, mapCall, type MapOperand, type MapShape, mapSpec, startOf } from '../kernel/builders/map.ts'
-import { pieces, reduceCall, type ReduceShape, reduceSpec } from '../kernel/builders/reduce.ts'
+import { kindOf } from '../kernel/build.ts'
+import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec, startOf } from '../kernel/builders/map.ts'
+import { pieces, type ReduceShape, reduceCall, reduceSpec } from '../kernel/builders/reduce.ts'
 import { type Chain, type ChainStep, identityChain } from '../kernel/chain.ts'
 import { constant } from '../kernel/expression.ts'
-import { kindOf } from '../kernel/build.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Access, accessKey, type Accesses, contiguous } from './access.ts'
+import { type Access, type Accesses, accessKey, contiguous } from './access.ts'
 import { choose, epilogueAccess, type Unit } from './fuse.ts'
 import type { Region } from './plan.ts'
 
@@ -51,7 +51,8 @@ export class Emitter {
   reserveOutputs(roots: readonly Node[]): void {
     for (const [index, root] of roots.entries()) {
       const buffer: PlanBuffer = { dtype: root.dtype, size: sizeOf(root.shape), region: { kind: 'output', index } }
-      if (root.op.kind === 'leaf' || this.#buffers.has(root)) this.#copies.push({ from: root, to: buffer, label: 'output' })
+      if (root.op.kind === 'leaf' || this.#buffers.has(root))
+        this.#copies.push({ from: root, to: buffer, label: 'output' })
       else this.#buffers.set(root, buffer)
     }
   }
@@ -60,7 +61,12 @@ export class Emitter {
    * A value assigned to a Variable is computed in place when nobody needs the old value afterwards: all its readers run
    * before, or read it element by element in the very kernel that writes it. Otherwise it is copied at the end.
    */
-  reserveVariables(variables: readonly Variable[], roots: readonly Node[], all: readonly Node[], units: readonly Unit[]): void {
+  reserveVariables(
+    variables: readonly Variable[],
+    roots: readonly Node[],
+    all: readonly Node[],
+    units: readonly Unit[],
+  ): void {
     // The old value of these Variables leaves the program as it is.
     const handedOut = new Set(all.map((root) => (root.attributes as Partial<VariableAttributes>).variable))
     const turn = new Map<Node, number>()
@@ -69,22 +75,26 @@ export class Emitter {
       const root = roots[i]
       const buffer = this.#variable(variable)
       const free = root.op.kind !== 'leaf' && !this.#buffers.has(root)
-      if (free && !handedOut.has(variable) && this.#mayOverwrite(variable, turn.get(root) as number, units)) this.#buffers.set(root, buffer)
+      if (free && !handedOut.has(variable) && this.#mayOverwrite(variable, turn.get(root) as number, units))
+        this.#buffers.set(root, buffer)
       else this.#copies.push({ from: root, to: buffer, label: `assign ${variable.name}` })
     }
   }
 
   #mayOverwrite(variable: Variable, writer: number, units: readonly Unit[]): boolean {
     const old = (access: Access) =>
-      access.source.op.kind === 'leaf' && (access.source.attributes as Partial<VariableAttributes>).variable === variable
+      access.source.op.kind === 'leaf' &&
+      (access.source.attributes as Partial<VariableAttributes>).variable === variable
     for (let i = writer; i < units.length; i++) {
       for (const node of units[i].members) {
-        const inputs = node.op.kind === 'view' ? [this.#accesses.behind(node)] : node.inputs.map((input) => this.#accesses.of(input))
+        const inputs =
+          node.op.kind === 'view' ? [this.#accesses.behind(node)] : node.inputs.map((input) => this.#accesses.of(input))
         for (const access of inputs) {
           if (!old(access)) continue
           if (i > writer || node.op.kind !== 'map' || units[i].main?.op.kind === 'reduce') return false
           const own = contiguous(node.shape)
-          if (access.layout.offset !== 0 || access.layout.strides.some((stride, axis) => stride !== own.strides[axis])) return false
+          if (access.layout.offset !== 0 || access.layout.strides.some((stride, axis) => stride !== own.strides[axis]))
+            return false
         }
       }
     }
@@ -110,7 +120,9 @@ export class Emitter {
       this.#emitCopy(access, saved, label)
       return { access, span: saved, to, label, from }
     })
-    const ordered = [...pending].sort((a, b) => Number(a.to.region?.kind === 'variable') - Number(b.to.region?.kind === 'variable'))
+    const ordered = [...pending].sort(
+      (a, b) => Number(a.to.region?.kind === 'variable') - Number(b.to.region?.kind === 'variable'),
+    )
     for (const { access, span, to, label } of ordered) {
       this.#emitCopy(access, { buffer: to, offset: 0 }, label, span)
     }
@@ -175,12 +187,19 @@ export class Emitter {
    * Numbers the values of elementwise nodes: `given` values first (what a kernel computed), then operands, constants,
    * steps. With `copied` the chain hands that access through.
    */
-  #gather(members: readonly Node[], copied: readonly Access[] = [], given: readonly Node[] = []): Gathered & { results: Map<Node, number> } {
+  #gather(
+    members: readonly Node[],
+    copied: readonly Access[] = [],
+    given: readonly Node[] = [],
+  ): Gathered & { results: Map<Node, number> } {
     const operands: Access[] = []
     const operandKeys = new Map<string, number>()
     const constants: number[] = []
     const inside = new Set([...members, ...given])
-    type Value = { kind: 'given' | 'operand' | 'constant'; i: number } | { kind: 'step'; node: Node } | { kind: 'literal'; access: Access }
+    type Value =
+      | { kind: 'given' | 'operand' | 'constant'; i: number }
+      | { kind: 'step'; node: Node }
+      | { kind: 'literal'; access: Access }
     const resolve = (access: Access, direct: Node | undefined): Value => {
       const { source } = access
       if (direct !== undefined && inside.has(source)) {
@@ -221,7 +240,11 @@ export class Emitter {
         case 'literal': {
           const { value: literal, dtype } = value.access.source.attributes as ConstantAttributes
           const kind = kindOf(dtype)
-          return push({ key: `const:${kind}:${literal}`, args: [], lower: (_k, _args, context) => constant(kind, literal, context.lanes) })
+          return push({
+            key: `const:${kind}:${literal}`,
+            args: [],
+            lower: (_k, _args, context) => constant(kind, literal, context.lanes),
+          })
         }
         default:
           return value satisfies never
@@ -249,7 +272,11 @@ export class Emitter {
     const outputs = unit.members.filter((node) => this.#stored.has(node))
     const chain: Chain = { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) }
     const [{ shape }] = unit.members
-    const destinations = outputs.map((node) => ({ span: this.#span(node), layout: contiguous(shape), dtype: node.dtype }))
+    const destinations = outputs.map((node) => ({
+      span: this.#span(node),
+      layout: contiguous(shape),
+      dtype: node.dtype,
+    }))
     this.#map(shape, { ...gathered, chain }, destinations, unit.members.map((node) => node.op.name).join('·'))
   }
 
@@ -282,16 +309,23 @@ export class Emitter {
     label: string,
   ): void {
     const all = [...operands, ...outputs]
-    const merged = mergeAxes([...shape], all.map((stream) => [...stream.layout.strides]))
+    const merged = mergeAxes(
+      [...shape],
+      all.map((stream) => [...stream.layout.strides]),
+    )
     const rank = merged.extents.length
-    const describe = (stream: Stream, strides: readonly number[]): MapOperand => describeOperand(stream.dtype, strides, strides[rank - 1])
+    const describe = (stream: Stream, strides: readonly number[]): MapOperand =>
+      describeOperand(stream.dtype, strides, strides[rank - 1])
     const mapShape: MapShape = {
       rank,
       operands: operands.map((stream, i) => describe(stream, merged.strides[i])),
       // A single element has no stride; outputs always move.
       outputs: outputs.map((stream, i) => ({
         dtype: stream.dtype,
-        inner: merged.strides[operands.length + i][rank - 1] === 0 ? 'unit' : innerStride(merged.strides[operands.length + i][rank - 1]),
+        inner:
+          merged.strides[operands.length + i][rank - 1] === 0
+            ? 'unit'
+            : innerStride(merged.strides[operands.length + i][rank - 1]),
       })),
       chain,
     }
@@ -307,8 +341,13 @@ export class Emitter {
     const { shape } = input
     const front = unit.members.filter((node) => node !== main)
     const gathered = front.length === 0 ? this.#gather([], [this.#accesses.of(input)]) : this.#gather(front)
-    const chain: Chain = front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
-    const streams = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout, dtype: access.source.dtype }))
+    const chain: Chain =
+      front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
+    const streams = gathered.operands.map((access) => ({
+      span: this.#readable(access),
+      layout: access.layout,
+      dtype: access.source.dtype,
+    }))
     const reducedAxes = main.op.axes(main.attributes)
     const keptAxes = shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis))
     const select = (axes: readonly number[]) =>
@@ -321,7 +360,11 @@ export class Emitter {
     const form = reducedAxes.includes(shape.length - 1) ? 'row' : 'column'
     const columns = form === 'column' ? (kept.extents.pop() as number) : 1
     const columnStrides = streams.map((_, i) => (form === 'column' ? (kept.strides[i].pop() as number) : 0))
-    const strides = streams.map((_, i) => [...kept.strides[i], ...reduced.strides[i], ...(form === 'column' ? [columnStrides[i]] : [])])
+    const strides = streams.map((_, i) => [
+      ...kept.strides[i],
+      ...reduced.strides[i],
+      ...(form === 'column' ? [columnStrides[i]] : []),
+    ])
     const combine = main.op.combine
     const reduceShape: ReduceShape = {
       form,
@@ -329,17 +372,31 @@ export class Emitter {
       dtype: main.dtype,
       keptRank: kept.extents.length,
       reducedRank: reduced.extents.length,
-      operands: streams.map((stream, i) => describeOperand(stream.dtype, strides[i], strides[i][strides[i].length - 1])),
+      operands: streams.map((stream, i) =>
+        describeOperand(stream.dtype, strides[i], strides[i][strides[i].length - 1]),
+      ),
       chain,
     }
     const keptCount = sizeOf(kept.extents)
     const { piece, count } = pieces(form, reduced.extents)
-    const args = { kept: kept.extents, reduced: reduced.extents, columns, strides, constants: gathered.constants, piece }
+    const args = {
+      kept: kept.extents,
+      reduced: reduced.extents,
+      columns,
+      strides,
+      constants: gathered.constants,
+      piece,
+    }
     const total = keptCount * columns
     const to = this.#span(main)
     const label = [...front.map((node) => node.op.name), main.op.name].join('·')
     const first = count === 1 ? to : this.#temporary(main.dtype, count * total)
-    this.calls.push({ spec: reduceSpec(reduceShape), spans: [...streams.map(at), first], ...reduceCall(reduceShape, args), label })
+    this.calls.push({
+      spec: reduceSpec(reduceShape),
+      spans: [...streams.map(at), first],
+      ...reduceCall(reduceShape, args),
+      label,
+    })
     if (count === 1) return
     const foldShape: ReduceShape = {
       form: 'column',
@@ -351,7 +408,12 @@ export class Emitter {
       chain: identityChain,
     }
     const foldArgs = { kept: [], reduced: [count], columns: total, strides: [[total, 1]], constants: [], piece: count }
-    this.calls.push({ spec: reduceSpec(foldShape), spans: [first, to], ...reduceCall(foldShape, foldArgs), label: `${label} (fold)` })
+    this.calls.push({
+      spec: reduceSpec(foldShape),
+      spans: [first, to],
+      ...reduceCall(foldShape, foldArgs),
+      label: `${label} (fold)`,
+    })
   }
 
   // Kernels of an op, with the maps behind them.
@@ -364,14 +426,18 @@ export class Emitter {
     const operands = gathered.operands.map((access): EpilogueOperand => {
       const { shape, strides } = access.layout
       const how = epilogueAccess(shape, strides)
-      if (how === undefined) throw new Error(`${main.op.name}: epilogue operand with strides [${strides}] of [${shape}]`)
+      if (how === undefined)
+        throw new Error(`${main.op.name}: epilogue operand with strides [${strides}] of [${shape}]`)
       const span = this.#readable(access)
       return { span: { buffer: span.buffer, offset: span.offset + access.layout.offset }, access: how }
     })
     const inputs = main.inputs.map((input) => {
       const access = this.#accesses.of(input)
       const span = this.#readable(access)
-      return { span: { buffer: span.buffer, offset: access.layout.offset }, layout: { ...access.layout, offset: 0 } satisfies Layout }
+      return {
+        span: { buffer: span.buffer, offset: access.layout.offset },
+        layout: { ...access.layout, offset: 0 } satisfies Layout,
+      }
     })
     const label = `${unit.members.map((node) => node.op.name).join('·')} (${algorithm.name})`
     const context: BuildContext = {

@@ -1,7 +1,7 @@
 /** Second stage: which nodes become one kernel. Elementwise neighbours merge; maps join the reduction or contraction beside them. */
 import { sameShape } from '../base/shape.ts'
-import type { Algorithm } from '../graph/op.ts'
 import type { Node } from '../graph/node.ts'
+import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Accesses, isContiguous } from './access.ts'
 
@@ -26,7 +26,8 @@ export interface Fusion {
 export function choose(node: Node, target: Target): Algorithm {
   if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
   const candidates = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
-  if (candidates.length === 0) throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
+  if (candidates.length === 0)
+    throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
   return candidates.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
 }
 
@@ -45,7 +46,8 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
       algorithms.set(node, algorithm)
       for (const input of node.inputs) {
         const { layout } = accesses.of(input)
-        const fits = algorithm.acceptsStrides === true ? layout.strides.every((stride) => stride >= 0) : isContiguous(layout)
+        const fits =
+          algorithm.acceptsStrides === true ? layout.strides.every((stride) => stride >= 0) : isContiguous(layout)
         if (!fits) accesses.copy(input)
       }
     }
@@ -53,7 +55,8 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
   }
   for (const node of nodes) {
     if (!isValue(node)) continue
-    const sources = node.op.kind === 'view' ? [accesses.behind(node).source] : node.inputs.map((input) => accesses.of(input).source)
+    const sources =
+      node.op.kind === 'view' ? [accesses.behind(node).source] : node.inputs.map((input) => accesses.of(input).source)
     reads.set(node, sources)
     const dependencies = new Set<Unit>()
     for (const source of sources) {
@@ -64,7 +67,8 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
     unitOf.set(node, { members: [node], main, algorithm: algorithms.get(node), dependencies })
   }
   const readers = new Map<Node, Node[]>()
-  for (const [node, sources] of reads) for (const source of new Set(sources)) readers.set(source, [...(readers.get(source) ?? []), node])
+  for (const [node, sources] of reads)
+    for (const source of new Set(sources)) readers.set(source, [...(readers.get(source) ?? []), node])
 
   const first = (unit: Unit) => Math.min(...unit.members.map((node) => position.get(node) as number))
   /** Whether `from` needs `to` in some way. */
@@ -126,7 +130,8 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
     if (input.op.kind !== 'map' || producer === undefined || !isMapUnit(producer)) continue
     if (producer.members.some((member) => member.op.kind === 'map' && member.op.usesIndex === true)) continue
     const outputs = producer.members.filter((member) => leaves(producer, member))
-    if (outputs.length !== 1 || outputs[0] !== input || keep.has(input) || (readers.get(input) as Node[]).length !== 1) continue
+    if (outputs.length !== 1 || outputs[0] !== input || keep.has(input) || (readers.get(input) as Node[]).length !== 1)
+      continue
     merge(producer, unitOf.get(node) as Unit)
   }
 
@@ -165,7 +170,10 @@ function fitsEpilogue(node: Node, unit: Unit, accesses: Accesses, unitOf: Readon
 }
 
 /** How an epilogue reads an operand of the output's shape with these strides; undefined when it can't. */
-export function epilogueAccess(shape: readonly number[], strides: readonly number[]): 'same' | 'channel' | 'scalar' | undefined {
+export function epilogueAccess(
+  shape: readonly number[],
+  strides: readonly number[],
+): 'same' | 'channel' | 'scalar' | undefined {
   const last = shape.length - 1
   // Extents of 1 are not special: whether a batch holds one sample must not change the kernel.
   if (strides.every((stride) => stride === 0)) return 'scalar'

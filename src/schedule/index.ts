@@ -4,7 +4,7 @@ import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
 import { Accesses } from './access.ts'
-import { Emitter, type EmittedCall, type PlanBuffer } from './emit.ts'
+import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
 import { layOut } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
@@ -63,7 +63,10 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
   const buffers = [...temporaries.keys()]
   const bytes = (dtype: DType, size: number) => target.bytes[dtype] * size
   const { offsets, bytes: arenaBytes } = layOut(
-    buffers.map((buffer) => ({ bytes: bytes(buffer.dtype, buffer.size), ...(temporaries.get(buffer) as { first: number; last: number }) })),
+    buffers.map((buffer) => ({
+      bytes: bytes(buffer.dtype, buffer.size),
+      ...(temporaries.get(buffer) as { first: number; last: number }),
+    })),
   )
   const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
   const place = (call: EmittedCall): PlannedCall => ({

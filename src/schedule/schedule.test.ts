@@ -6,8 +6,8 @@ import { Program } from '../engine/program.ts'
 import { constantNode, dataNode, inputNode, makeNode, type Node, Variable, variableNode } from '../graph/node.ts'
 import type { MapOp, ReduceOp, ViewOp } from '../graph/op.ts'
 import * as e from '../kernel/expression.ts'
-import { layOut } from './memory.ts'
 import { schedule } from './index.ts'
+import { layOut } from './memory.ts'
 
 // A few ops of our own: the scheduler knows kinds, not names.
 const map = (name: string, lower: MapOp<object>['lower']): MapOp<object> => ({
@@ -26,7 +26,9 @@ const broadcast: ViewOp<{ shape: readonly number[] }> = {
   infer: (_inputs, { shape }) => ({ shape, dtype: 'f32' }),
   view(input, output) {
     const missing = output.length - input.shape.length
-    const strides = output.map((_, axis) => (axis < missing || input.shape[axis - missing] === 1 ? 0 : input.strides[axis - missing]))
+    const strides = output.map((_, axis) =>
+      axis < missing || input.shape[axis - missing] === 1 ? 0 : input.strides[axis - missing],
+    )
     return { shape: output, strides, offset: input.offset }
   },
 }
@@ -47,7 +49,10 @@ const sum: ReduceOp<{ axes: number[] }> = {
   combine: 'sum',
   gradient: 'none',
   axes: ({ axes }) => axes,
-  infer: ([a], { axes }) => ({ shape: a.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent)), dtype: 'f32' }),
+  infer: ([a], { axes }) => ({
+    shape: a.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent)),
+    dtype: 'f32',
+  }),
 }
 const plus = (a: Node, b: Node) => makeNode(add, [a, b], {})
 const times = (a: Node, b: Node) => makeNode(mul, [a, b], {})
@@ -55,11 +60,19 @@ const spread = (a: Node, shape: readonly number[]) => makeNode(broadcast, [a], {
 const total = (a: Node, axes: number[]) => makeNode(sum, [a], { axes })
 const range = (shape: readonly number[]) => {
   const size = shape.reduce((a, b) => a * b, 1)
-  return dataNode(Float32Array.from({ length: size }, (_, i) => i), shape, 'f32')
+  return dataNode(
+    Float32Array.from({ length: size }, (_, i) => i),
+    shape,
+    'f32',
+  )
 }
 
 const device = (n: number | 'wasm') => {
-  const made = new Device(n === 'wasm' ? createWasmBackend({ threads: 2, relaxedSimd: false }) : createInterpretBackend({ precision: 'f64', lanes: n }))
+  const made = new Device(
+    n === 'wasm'
+      ? createWasmBackend({ threads: 2, relaxedSimd: false })
+      : createInterpretBackend({ precision: 'f64', lanes: n }),
+  )
   made.verify = true
   return made
 }
@@ -91,7 +104,9 @@ describe.each([1, 4, 'wasm'] as const)('plans run on %s lanes', (n) => {
     const x = range([4, 9])
     const y = total(times(x, x), [1])
     expect(schedule([y], [], device(n).target).calls).toHaveLength(1)
-    const rows = Array.from({ length: 4 }, (_, r) => Array.from({ length: 9 }, (_, c) => (9 * r + c) ** 2).reduce((a, b) => a + b))
+    const rows = Array.from({ length: 4 }, (_, r) =>
+      Array.from({ length: 9 }, (_, c) => (9 * r + c) ** 2).reduce((a, b) => a + b),
+    )
     expect(await run(n, y)).toEqual([rows])
   })
 
@@ -100,10 +115,12 @@ describe.each([1, 4, 'wasm'] as const)('plans run on %s lanes', (n) => {
     const x = range(shape)
     const expected = (axes: number[]) => {
       const out = new Map<string, number>()
-      for (let i = 0; i < 3; i++) for (let j = 0; j < 4; j++) for (let k = 0; k < 19; k++) {
-        const key = [i, j, k].filter((_, axis) => !axes.includes(axis)).join()
-        out.set(key, (out.get(key) ?? 0) + (i * 4 + j) * 19 + k)
-      }
+      for (let i = 0; i < 3; i++)
+        for (let j = 0; j < 4; j++)
+          for (let k = 0; k < 19; k++) {
+            const key = [i, j, k].filter((_, axis) => !axes.includes(axis)).join()
+            out.set(key, (out.get(key) ?? 0) + (i * 4 + j) * 19 + k)
+          }
       return [...out.values()]
     }
     for (const axes of [[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]]) {
@@ -142,17 +159,22 @@ describe.each([1, 4, 'wasm'] as const)('plans run on %s lanes', (n) => {
 })
 
 describe('variables', () => {
-  const read = async (d: Device, ...variables: Variable[]) => Promise.all(variables.map(async (v) => [...(await Device.read(v))]).map((p) => p)).then((r) => (void d, r))
+  const read = async (d: Device, ...variables: Variable[]) =>
+    Promise.all(variables.map(async (v) => [...(await Device.read(v))]).map((p) => p)).then((r) => (void d, r))
 
   it('are updated in place by an elementwise program, whatever order they are named in', async () => {
     const d = device(4)
     const a = new Variable('a', [5], 'f32', Float32Array.of(1, 2, 3, 4, 5))
     const b = new Variable('b', [5], 'f32', Float32Array.of(10, 20, 30, 40, 50))
     const [va, vb] = [variableNode(a), variableNode(b)]
-    const program = new Program(d, [total(va, [0])], [
-      { variable: a, value: plus(va, vb) },
-      { variable: b, value: times(va, vb) },
-    ])
+    const program = new Program(
+      d,
+      [total(va, [0])],
+      [
+        { variable: a, value: plus(va, vb) },
+        { variable: b, value: times(va, vb) },
+      ],
+    )
     expect([...(await program.run([]))[0]]).toEqual([15])
     expect(await read(d, a, b)).toEqual([
       [11, 22, 33, 44, 55],
@@ -165,10 +187,14 @@ describe('variables', () => {
     const d = device(1)
     const a = new Variable('a', [3], 'f32', Float32Array.of(1, 2, 3))
     const b = new Variable('b', [3], 'f32', Float32Array.of(4, 5, 6))
-    const swap = new Program(d, [variableNode(a)], [
-      { variable: a, value: variableNode(b) },
-      { variable: b, value: makeNode(flip, [variableNode(a)], {}) },
-    ])
+    const swap = new Program(
+      d,
+      [variableNode(a)],
+      [
+        { variable: a, value: variableNode(b) },
+        { variable: b, value: makeNode(flip, [variableNode(a)], {}) },
+      ],
+    )
     expect([...(await swap.run([]))[0]]).toEqual([1, 2, 3])
     expect(await read(d, a, b)).toEqual([
       [4, 5, 6],

@@ -2,7 +2,7 @@
 import { type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
-import { defaultDevice, type Device, Program } from '../engine/index.ts'
+import { type Device, defaultDevice, Program } from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
@@ -75,7 +75,11 @@ function settled(data: TypedArray, shape: Shape, dtype: DType): Tensor {
   return result
 }
 
-function traceFunction<A extends readonly Tensor[], R extends Tree>(f: (...args: A) => R, args: A, device: Device): Compiled {
+function traceFunction<A extends readonly Tensor[], R extends Tree>(
+  f: (...args: A) => R,
+  args: A,
+  device: Device,
+): Compiled {
   const trace = new Trace()
   const inputs = args.map((arg, i) => new Tensor(inputNode(i, arg.shape, arg.dtype)))
   const outputs: Tensor[] = []
@@ -83,7 +87,11 @@ function traceFunction<A extends readonly Tensor[], R extends Tree>(f: (...args:
     const result = withTrace(trace, () => f(...(inputs as unknown as A)))
     const rebuild = flatten(result, outputs)
     const assignments = withTrace(trace, () => trace.finish())
-    const program = new Program(device, outputs.map((t) => t.node), assignments)
+    const program = new Program(
+      device,
+      outputs.map((t) => t.node),
+      assignments,
+    )
     return { device, guards: trace.guards, program, rebuild }
   } catch (error) {
     trace.abandon()

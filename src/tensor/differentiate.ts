@@ -28,19 +28,34 @@ export function valueAndGrad<A extends readonly Tensor[]>(
       // The arguments get nodes of their own, so that the same tensor given twice has two gradients.
       const inputs = args.map((arg) => new Tensor(identity(arg.node)))
       const value = first(...(inputs as unknown as A))
-      return [value, gradients(value, inputs.map((input) => input.node), inputs)]
+      return [
+        value,
+        gradients(
+          value,
+          inputs.map((input) => input.node),
+          inputs,
+        ),
+      ]
     }
   }
   const value = (loss as () => Tensor)()
   const trainable = first.map((parameter) => parameter.isTrainable)
   const nodes = first.map((parameter) => variableNode(parameter.variable))
   const wanted = nodes.filter((_, i) => trainable[i])
-  const found = gradients(value, wanted, first.filter((_, i) => trainable[i]))
+  const found = gradients(
+    value,
+    wanted,
+    first.filter((_, i) => trainable[i]),
+  )
   let next = 0
   return [value, first.map((parameter, i) => (trainable[i] ? found[next++] : zeros(parameter.shape)))]
 }
 
-function gradients(value: Tensor, nodes: Parameters<typeof gradient>[1], like: readonly { readonly shape: readonly number[] }[]): Tensor[] {
+function gradients(
+  value: Tensor,
+  nodes: Parameters<typeof gradient>[1],
+  like: readonly { readonly shape: readonly number[] }[],
+): Tensor[] {
   return gradient(value.node, nodes).map((node, i) => (node === undefined ? zeros(like[i].shape) : new Tensor(node)))
 }
 

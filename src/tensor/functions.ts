@@ -61,7 +61,12 @@ export function logsumexp(x: Tensor, axes?: number | readonly number[], options?
 }
 
 export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
-  return new Tensor(ops.concat(tensors.map((t) => t.node), axis))
+  return new Tensor(
+    ops.concat(
+      tensors.map((t) => t.node),
+      axis,
+    ),
+  )
 }
 
 /** `x` with constants around it: `[before, after]` for every axis. */
@@ -70,7 +75,10 @@ export function pad(x: Tensor, padding: readonly (readonly [number, number])[], 
 }
 
 /** `[start, end, step]` for every axis, negative numbers counted from the end as in NumPy. */
-export function slice(x: Tensor, ...ranges: Parameters<typeof ops.slice> extends [Node, ...infer R] ? R : never): Tensor {
+export function slice(
+  x: Tensor,
+  ...ranges: Parameters<typeof ops.slice> extends [Node, ...infer R] ? R : never
+): Tensor {
   return new Tensor(ops.slice(x.node, ...ranges))
 }
 
@@ -87,7 +95,9 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return new Tensor(ops.matmul(a.node, b.node))
 }
 
-type ConvArguments<F> = F extends (x: Node, weight: Node, options?: infer O) => Node ? Omit<NonNullable<O>, 'bias'> & { bias?: Tensor } : never
+type ConvArguments<F> = F extends (x: Node, weight: Node, options?: infer O) => Node
+  ? Omit<NonNullable<O>, 'bias'> & { bias?: Tensor }
+  : never
 export type Conv1dOptions = ConvArguments<typeof ops.conv1d>
 export type Conv2dOptions = ConvArguments<typeof ops.conv2d>
 
@@ -129,7 +139,11 @@ export function avgPool(x: Tensor, options: NonNullable<Parameters<typeof ops.av
   return new Tensor(ops.avgPool(x.node, options))
 }
 
-export type CrossEntropyOptions = { labelSmoothing?: number; classWeights?: Tensor; reduction?: 'mean' | 'sum' | 'none' }
+export type CrossEntropyOptions = {
+  labelSmoothing?: number
+  classWeights?: Tensor
+  reduction?: 'mean' | 'sum' | 'none'
+}
 
 /**
  * Cross-entropy of logits [batch, classes] with labels: i32 or u8 class numbers [batch], or probabilities [batch, classes].
@@ -137,7 +151,9 @@ export type CrossEntropyOptions = { labelSmoothing?: number; classWeights?: Tens
  * @throws ShapeError, DTypeError
  */
 export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  return new Tensor(ops.crossEntropy(logits.node, labels.node, { ...options, classWeights: options.classWeights?.node }))
+  return new Tensor(
+    ops.crossEntropy(logits.node, labels.node, { ...options, classWeights: options.classWeights?.node }),
+  )
 }
 
 /** Mean of the squared differences. */
@@ -164,13 +180,25 @@ export function dropout(x: Tensor, rate: number, key: Tensor, stream: number): T
 }
 
 /** Normalised over all axes but the last, scaled and shifted; with the batch's mean and biased variance [channels]. */
-export function batchNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): { y: Tensor; mean: Tensor; variance: Tensor } {
+export function batchNorm(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  eps = 1e-5,
+): { y: Tensor; mean: Tensor; variance: Tensor } {
   const { y, mean, variance } = ops.batchNorm(x.node, weight.node, bias.node, eps)
   return { y: new Tensor(y), mean: new Tensor(mean), variance: new Tensor(variance) }
 }
 
 /** Batch norm with statistics that are given. */
-export function batchNormInference(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps = 1e-5): Tensor {
+export function batchNormInference(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  mean: Tensor,
+  variance: Tensor,
+  eps = 1e-5,
+): Tensor {
   return new Tensor(ops.batchNormInference(x.node, weight.node, bias.node, mean.node, variance.node, eps))
 }
 

@@ -1,17 +1,17 @@
-export { compile } from './compile.ts'
 export type { CompiledFunction, Tree } from './compile.ts'
-export { valueAndGrad } from './differentiate.ts'
+export { compile } from './compile.ts'
 export type { ValueAndGradients } from './differentiate.ts'
+export { valueAndGrad } from './differentiate.ts'
 export * from './functions.ts'
 export { Parameter, State } from './parameter.ts'
-export { realize, Tensor, tensor } from './tensor.ts'
 export type { Nested, TensorLike } from './tensor.ts'
+export { realize, Tensor, tensor } from './tensor.ts'
 export { atEndOfStep, guarded } from './trace.ts'
 
 import { defaultDevice } from '../engine/index.ts'
 
-export { createDevice, useDevice } from '../engine/index.ts'
 export type { BackendName, DeviceOptions } from '../engine/index.ts'
+export { createDevice, useDevice } from '../engine/index.ts'
 
 /** Where things are computed, for people and logs. */
 export async function describeDevice(): Promise<{ backend: string; threads: number }> {

@@ -1,7 +1,7 @@
 /** Values that outlive programs, as users hold them: parameters, running statistics, optimizer slots. */
 import type { TypedArray } from '../base/dtype.ts'
 import { ShapeError } from '../base/errors.ts'
-import { showShape, type Shape } from '../base/shape.ts'
+import { type Shape, showShape } from '../base/shape.ts'
 import { Device } from '../engine/index.ts'
 import { Variable, variableNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'

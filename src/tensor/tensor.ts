@@ -1,7 +1,7 @@
 /** What users hold: a value that is computed when it is asked for. */
 import { allocate, type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { ConfigError, ShapeError } from '../base/errors.ts'
-import { showShape, sizeOf, type Shape } from '../base/shape.ts'
+import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import { defaultDevice, evaluate } from '../engine/index.ts'
 import { constantNode, type DataAttributes, dataNode, dataOp, type Node } from '../graph/node.ts'
 import * as ops from '../ops/index.ts'
@@ -115,14 +115,19 @@ export class Tensor {
   clamp = (low: number, high: number): Tensor => new Tensor(ops.clamp(this.#node, low, high))
   cast = (dtype: DType): Tensor => new Tensor(ops.cast(this.#node, dtype))
 
-  reshape = (...shape: number[] | [Shape]): Tensor => new Tensor(ops.reshape(this.#node, typeof shape[0] === 'object' ? shape[0] : (shape as number[])))
+  reshape = (...shape: number[] | [Shape]): Tensor =>
+    new Tensor(ops.reshape(this.#node, typeof shape[0] === 'object' ? shape[0] : (shape as number[])))
   transpose = (...axes: number[]): Tensor => new Tensor(ops.transpose(this.#node, axes.length === 0 ? undefined : axes))
   broadcastTo = (shape: Shape): Tensor => new Tensor(ops.broadcastTo(this.#node, shape))
 
-  sum = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor => new Tensor(ops.sum(this.#node, axes, options))
-  mean = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor => new Tensor(ops.mean(this.#node, axes, options))
-  max = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor => new Tensor(ops.max(this.#node, axes, options))
-  min = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor => new Tensor(ops.min(this.#node, axes, options))
+  sum = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
+    new Tensor(ops.sum(this.#node, axes, options))
+  mean = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
+    new Tensor(ops.mean(this.#node, axes, options))
+  max = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
+    new Tensor(ops.max(this.#node, axes, options))
+  min = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
+    new Tensor(ops.min(this.#node, axes, options))
   argmax = (axis = -1): Tensor => new Tensor(ops.argmax(this.#node, axis))
   softmax = (axis = -1): Tensor => new Tensor(ops.softmax(this.#node, axis))
 
@@ -155,7 +160,9 @@ export function tensor(values: Nested | TypedArray, shape?: Shape, dtype?: DType
       throw new ShapeError({
         where: 'tensor',
         what: 'the nested arrays are not of equal length',
-        got: isNumber ? `a number at depth ${axis}` : `${Array.isArray(level) ? level.length : typeof level} elements at depth ${axis}`,
+        got: isNumber
+          ? `a number at depth ${axis}`
+          : `${Array.isArray(level) ? level.length : typeof level} elements at depth ${axis}`,
         expected: axis < found.length ? `${found[axis]} elements, as in the first row` : 'a number',
         fix: 'pad the rows, or make one tensor of each',
       })
@@ -200,6 +207,10 @@ export async function realize(...tensors: readonly Tensor[]): Promise<void> {
   const waiting = tensors.filter((t) => !t.isSettled)
   const assignments = takeUnstored()
   if (waiting.length === 0 && assignments.length === 0) return
-  const results = await evaluate(await defaultDevice(), waiting.map((t) => t.node), assignments)
+  const results = await evaluate(
+    await defaultDevice(),
+    waiting.map((t) => t.node),
+    assignments,
+  )
   for (const [i, t] of waiting.entries()) t.settle(results[i])
 }

@@ -1,6 +1,7 @@
 /** What is recorded while a function is traced, and what is still to be stored when nothing is traced. */
-import { type Node, type Variable, variableNode } from '../graph/node.ts'
+
 import type { Assignment } from '../engine/index.ts'
+import { type Node, type Variable, variableNode } from '../graph/node.ts'
 
 /** Something outside the arguments that the traced program depends on, such as a model's mode. */
 export interface Guard {

@@ -2,7 +2,7 @@
 import type { TypedArray } from '../base/dtype.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
-import { compile, type CompiledFunction, crossEntropy, type Tensor } from '../tensor/index.ts'
+import { type CompiledFunction, compile, crossEntropy, type Tensor } from '../tensor/index.ts'
 
 /** Loss of a batch: a scalar. */
 export type Loss = (output: Tensor, target: Tensor) => Tensor
@@ -101,7 +101,9 @@ export async function predict(model: Model, x: Tensor): Promise<Prediction[]> {
   const output = await inferring(model, () => run(x))
   const logits = await output.data()
   const classes = output.shape[output.ndim - 1]
-  return Array.from({ length: logits.length / classes }, (_, row) => probabilitiesOf(logits.subarray(row * classes, (row + 1) * classes)))
+  return Array.from({ length: logits.length / classes }, (_, row) =>
+    probabilitiesOf(logits.subarray(row * classes, (row + 1) * classes)),
+  )
 }
 
 function probabilitiesOf(logits: TypedArray): Prediction {

@@ -1,8 +1,9 @@
 /** The training loop. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
-import { sameShape, showShape } from '../base/shape.ts'
+
 import type { TypedArray } from '../base/dtype.ts'
+import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
+import { sameShape, showShape } from '../base/shape.ts'
 import { checkBatchSize, type Dataset, split } from '../data/dataset.ts'
 import type { Layer } from '../nn/layer.ts'
 import { init, type Model } from '../nn/model.ts'
@@ -54,7 +55,13 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
   const emit = options.onEvent ?? (() => {})
   checkBatchSize('fit', batchSize)
   if (!Number.isInteger(epochs) || epochs < 1) {
-    throw new ConfigError({ where: 'fit', what: 'the number of epochs makes no sense', got: String(epochs), expected: 'a whole number of at least 1', fix: 'use for instance 5' })
+    throw new ConfigError({
+      where: 'fit',
+      what: 'the number of epochs makes no sense',
+      got: String(epochs),
+      expected: 'a whole number of at least 1',
+      fix: 'use for instance 5',
+    })
   }
   const optimizer = options.optimizer ?? adam()
   const loss = lossOrDefault(options.loss)
@@ -88,7 +95,9 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
   })
   const history: EpochEvent[] = []
   const begin = performance.now()
-  let best: { epoch: number; accuracy: number; weights: Map<string, { shape: Shape; data: TypedArray }> | undefined } | undefined
+  let best:
+    | { epoch: number; accuracy: number; weights: Map<string, { shape: Shape; data: TypedArray }> | undefined }
+    | undefined
   let done = 0
   let meanLoss = Number.NaN
   model.train()
@@ -108,7 +117,16 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
         const seconds = (performance.now() - start) / 1000
         const samplesPerSecond = seen / seconds
         const samplesLeft = train.length * (epochs - epoch + 1) - seen
-        emit({ event: 'step', epoch, step: steps, stepsPerEpoch, loss: lossSum / seen, accuracy: right / seen, samplesPerSecond, secondsLeft: samplesLeft / samplesPerSecond })
+        emit({
+          event: 'step',
+          epoch,
+          step: steps,
+          stepsPerEpoch,
+          loss: lossSum / seen,
+          accuracy: right / seen,
+          samplesPerSecond,
+          secondsLeft: samplesLeft / samplesPerSecond,
+        })
         if (signal?.aborted) break
       }
       meanLoss = lossSum / seen
@@ -117,7 +135,8 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
       const measured = held === undefined ? undefined : await evaluate(model, held, { loss })
       const accuracy = measured?.accuracy ?? right / seen
       const isBest = best === undefined || held === undefined || accuracy > best.accuracy
-      if (isBest) best = { epoch, accuracy, weights: held === undefined || epoch === epochs ? undefined : await model.save() }
+      if (isBest)
+        best = { epoch, accuracy, weights: held === undefined || epoch === epochs ? undefined : await model.save() }
       const event: EpochEvent = {
         event: 'epoch',
         epoch,
@@ -149,9 +168,18 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
   return { model, epochs: history, end, optimizer }
 }
 
-function parts(dataset: Dataset, validation: number | Dataset, seed: number): readonly [train: Dataset, held: Dataset | undefined] {
+function parts(
+  dataset: Dataset,
+  validation: number | Dataset,
+  seed: number,
+): readonly [train: Dataset, held: Dataset | undefined] {
   if (dataset.length === 0) {
-    throw new ConfigError({ where: 'fit', what: 'the data set is empty', expected: 'at least one sample', fix: 'check where the data come from' })
+    throw new ConfigError({
+      where: 'fit',
+      what: 'the data set is empty',
+      expected: 'at least one sample',
+      fix: 'check where the data come from',
+    })
   }
   if (typeof validation !== 'number') return [dataset, validation]
   return validation === 0 ? [dataset, undefined] : split(dataset, validation, seed)

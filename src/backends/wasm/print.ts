@@ -13,7 +13,7 @@ import {
   type ScalarParam,
   type Statement,
 } from '../../kernel/language.ts'
-import { Bytes, f32, FunctionCode, i32, ModuleEncoder, type Opcode, op, v128, type WasmType } from './encode.ts'
+import { Bytes, FunctionCode, f32, i32, ModuleEncoder, type Opcode, op, v128, type WasmType } from './encode.ts'
 
 /** Words of an instruction's block of arguments: counter, tasks, an address a buffer, the scalar parameters. */
 export const argumentWords = { counter: 0, tasks: 1, buffers: 2 } as const
@@ -32,7 +32,10 @@ export function printModule(kernel: Kernel, options: PrintOptions): Uint8Array<A
   const indices = new Map<KernelFunction, number>()
   for (const f of kernel.functions) {
     const printer = new FunctionPrinter(kernel, f, indices, options.fma)
-    const type = module.type([i32, i32, ...f.params.map((param) => (isPointer(param) ? i32 : valueType(param.type.kind, param.type.lanes)))], [])
+    const type = module.type(
+      [i32, i32, ...f.params.map((param) => (isPointer(param) ? i32 : valueType(param.type.kind, param.type.lanes)))],
+      [],
+    )
     indices.set(f, module.function(f.name, type, printer.print()))
   }
   const task = indices.get(kernel.functions[kernel.functions.length - 1]) as number
@@ -45,8 +48,15 @@ function driver(task: number): Uint8Array {
   const code = new FunctionCode(2)
   const number = code.local(i32)
   code.block(op.loop)
-  code.get(0).int(1).memory(op.i32AtomicRmwAdd, 2, 4 * argumentWords.counter).tee(number)
-  code.get(0).memory(op.i32Load, 2, 4 * argumentWords.tasks).op(op.i32LtS)
+  code
+    .get(0)
+    .int(1)
+    .memory(op.i32AtomicRmwAdd, 2, 4 * argumentWords.counter)
+    .tee(number)
+  code
+    .get(0)
+    .memory(op.i32Load, 2, 4 * argumentWords.tasks)
+    .op(op.i32LtS)
   code.block(op.if)
   code.get(0).get(1).get(number).index(op.call, task)
   code.index(op.br, 1).end().end()
@@ -319,7 +329,11 @@ class FunctionPrinter {
     if (at > 0) code.int(at).op(op.i32Add)
     code.set(address)
     for (let lane = 0; lane < count; lane++) {
-      code.get(address).get(vector).memory(wide ? op.v128Load32Lane : op.v128Load8Lane, 0, stride === undefined ? lane : 0).byte(lane)
+      code
+        .get(address)
+        .get(vector)
+        .memory(wide ? op.v128Load32Lane : op.v128Load8Lane, 0, stride === undefined ? lane : 0)
+        .byte(lane)
       code.set(vector)
       if (stride !== undefined && lane < count - 1) {
         code.get(address)
@@ -360,14 +374,20 @@ class FunctionPrinter {
       }
       if (count !== 2) {
         const at = this.#address(pointer, offset + count - 1)
-        code.get(vector).memory(op.v128Store32Lane, 2, at).byte(count - 1)
+        code
+          .get(vector)
+          .memory(op.v128Store32Lane, 2, at)
+          .byte(count - 1)
       }
       return
     }
     if (s.stride === undefined) {
       for (let lane = 0; lane < count; lane++) {
         const at = this.#address(pointer, offset + lane)
-        code.get(vector).memory(op.v128Store8Lane, 0, at).byte(4 * lane)
+        code
+          .get(vector)
+          .memory(op.v128Store8Lane, 0, at)
+          .byte(4 * lane)
       }
       return
     }
@@ -421,7 +441,9 @@ class FunctionPrinter {
         this.#unary(e)
         return
       case 'intrinsic':
-        throw new Error(`${this.#kernel.name}: ${e.name} reached WebAssembly; kernel/math.ts expands it for this target`)
+        throw new Error(
+          `${this.#kernel.name}: ${e.name} reached WebAssembly; kernel/math.ts expands it for this target`,
+        )
       case 'binary':
         this.#binary(e)
         return
@@ -606,7 +628,11 @@ class FunctionPrinter {
     const isFloat = e.type.kind === 'f32'
     const type = isFloat ? f32 : i32
     const vector = code.local(v128)
-    const extract = (lane: number) => code.get(vector).op(isFloat ? op.f32x4ExtractLane : op.i32x4ExtractLane).byte(lane)
+    const extract = (lane: number) =>
+      code
+        .get(vector)
+        .op(isFloat ? op.f32x4ExtractLane : op.i32x4ExtractLane)
+        .byte(lane)
     this.#value(e.a)
     code.set(vector)
     extract(0)

@@ -189,7 +189,8 @@ function buildMap(shape: MapShape, key: string, target: Target) {
         }
         const pointers = streams.map((s) => {
           let index = add(mul(firstRow, s.outerStrides[rank - 2]), s.start)
-          for (const [axis, coordinate] of coordinates.entries()) index = add(index, mul(coordinate, s.outerStrides[axis]))
+          for (const [axis, coordinate] of coordinates.entries())
+            index = add(index, mul(coordinate, s.outerStrides[axis]))
           return k.point(s.buffer, index)
         })
         k.call(patch, ...pointers, rows)

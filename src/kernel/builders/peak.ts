@@ -10,8 +10,9 @@ import type { Target } from '../target.ts'
 /** Rows and vectors of the tile that a target's registers hold. */
 export function peakTile(target: Target): { readonly rows: number; readonly vectors: number } {
   const vectors = 2
-  // Accumulators, one row of the right side, one broadcast value of the left.
-  return { rows: Math.max(1, Math.min(8, Math.floor((target.registers - vectors - 1) / vectors / 2) * 2)), vectors }
+  // Besides the accumulators: a row of the right side, one broadcast value, and the product where it is not fused.
+  const others = vectors + 1 + (target.fma ? 0 : 1)
+  return { rows: Math.max(1, 2 * Math.floor((target.registers - others) / vectors / 2)), vectors }
 }
 
 export const peakDepth = 128
@@ -38,26 +39,37 @@ export const peakSpec: KernelSpec = {
     const right = k.buffer('right', 'f32', 'input')
     const result = k.buffer('result', 'f32', 'output')
     const repeats = k.int('repeats')
-    const load = (pointer: Pointer, offset: number) => (lanes === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset))
+    const load = (pointer: Pointer, offset: number) =>
+      lanes === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset)
     const tile = k.function('tile', [{ pointer: left }, { pointer: right }, { pointer: result }], (a, b, y) => {
       const sums = Array.from({ length: rows * vectors }, (_, i) => k.variable(load(y, i * lanes), 'sum'))
-      k.repeat(peakDepth, () => {
-        const columns = Array.from({ length: vectors }, (_, j) => k.let(load(b, j * lanes)))
-        for (let i = 0; i < rows; i++) {
-          const value = k.let(splat(k.load(a, i), lanes))
-          for (let j = 0; j < vectors; j++) {
-            const sum = sums[i * vectors + j]
-            k.set(sum, fma(value, columns[j], sum.value))
+      k.repeat(
+        peakDepth,
+        () => {
+          const columns = Array.from({ length: vectors }, (_, j) => k.let(load(b, j * lanes)))
+          for (let i = 0; i < rows; i++) {
+            const value = k.let(splat(k.load(a, i), lanes))
+            for (let j = 0; j < vectors; j++) {
+              const sum = sums[i * vectors + j]
+              k.set(sum, fma(value, columns[j], sum.value))
+            }
           }
-        }
-        k.advance(a, rows)
-        k.advance(b, vectors * lanes)
-      }, { atLeastOnce: true })
+          k.advance(a, rows)
+          k.advance(b, vectors * lanes)
+        },
+        { atLeastOnce: true },
+      )
       for (const [i, sum] of sums.entries()) k.store(y, sum.value, i * lanes)
     })
     const sizes = peakSizes(target)
     k.task((task) => {
-      const y = k.point(result, { op: 'binary', type: task.type, name: 'mul', a: task, b: { op: 'const', type: task.type, value: sizes.result } })
+      const y = k.point(result, {
+        op: 'binary',
+        type: task.type,
+        name: 'mul',
+        a: task,
+        b: { op: 'const', type: task.type, value: sizes.result },
+      })
       k.repeat(repeats, () => k.call(tile, k.point(left), k.point(right), y))
     })
     return k.build(`peak_f32_${rows}x${vectors * lanes}_${target.name}`, 'peak')

@@ -6,7 +6,21 @@
 import type { DType } from '../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec, type Variable } from '../build.ts'
 import { type Chain, chainKey, emitChain } from '../chain.ts'
-import { add, constant, div, max, min, mul, ne, type Operand, reduceLanes, rem, select, splat, sub } from '../expression.ts'
+import {
+  add,
+  constant,
+  div,
+  max,
+  min,
+  mul,
+  ne,
+  type Operand,
+  reduceLanes,
+  rem,
+  select,
+  splat,
+  sub,
+} from '../expression.ts'
 import type { BufferParam, Expr, Pointer } from '../language.ts'
 import type { Target } from '../target.ts'
 import { type MapOperand, operandKey, startOf } from './map.ts'
@@ -48,7 +62,10 @@ const mostPieces = 1024
 /** Positions of the outermost reduced axis per piece, and how many pieces that makes. Depends on the shape alone. */
 export function pieces(form: 'row' | 'column', reduced: readonly number[]): { piece: number; count: number } {
   const [outermost, ...inner] = reduced
-  const perPosition = Math.max(1, inner.reduce((a, b) => a * b, 1))
+  const perPosition = Math.max(
+    1,
+    inner.reduce((a, b) => a * b, 1),
+  )
   const limit = longestChain[form]
   if (outermost * perPosition <= 2 * limit) return { piece: Math.max(1, outermost), count: 1 }
   const piece = Math.max(1, Math.floor(limit / perPosition), Math.ceil(outermost / mostPieces))
@@ -61,7 +78,10 @@ export function reduceSpec(shape: ReduceShape): KernelSpec {
   return { key, build: (target) => buildReduce(shape, key, target) }
 }
 
-export function reduceCall(shape: ReduceShape, args: ReduceArguments): { params: number[]; tasks: number; work: number } {
+export function reduceCall(
+  shape: ReduceShape,
+  args: ReduceArguments,
+): { params: number[]; tasks: number; work: number } {
   const keptCount = args.kept.reduce((a, b) => a * b, 1)
   const reducedCount = args.reduced.reduce((a, b) => a * b, 1)
   const pieceCount = Math.max(1, Math.ceil(args.reduced[0] / args.piece))
@@ -151,11 +171,18 @@ function buildReduce(shape: ReduceShape, key: string, target: Target) {
   const innerStep = (s: Stream, elements: Operand): Expr =>
     s.operand.inner === 'zero' ? constant('i32', 0) : mul(s.inner ?? constant('i32', 1), elements)
   const moveInner = (pointers: readonly Pointer[], elements: number) => {
-    for (const [i, s] of streams.entries()) if (s.operand.inner !== 'zero') k.advance(pointers[i], innerStep(s, elements))
+    for (const [i, s] of streams.entries())
+      if (s.operand.inner !== 'zero') k.advance(pointers[i], innerStep(s, elements))
   }
 
   /** Runs `body` for all positions of the reduced axes from `axis` on, the first of which has `first` positions. */
-  const nest = (axis: number, last: number, pointers: readonly Pointer[], first: Expr, body: (at: readonly Pointer[]) => void) => {
+  const nest = (
+    axis: number,
+    last: number,
+    pointers: readonly Pointer[],
+    first: Expr,
+    body: (at: readonly Pointer[]) => void,
+  ) => {
     if (axis > last) {
       body(pointers)
       return
@@ -224,7 +251,11 @@ function buildReduce(shape: ReduceShape, key: string, target: Target) {
         const c = (a: Expr, b: Expr) => k.let(combineValues(shape.combine, a, b))
         const folded = c(c(wide[0].value, wide[1].value), c(wide[2].value, wide[3].value))
         // min and max over lanes may drop a NaN; the sum of the lanes that are NaN brings it back.
-        result = combineValues(shape.combine, k.let(reduceLanes(shape.combine === 'sum' ? 'add' : shape.combine, folded)), narrow.value)
+        result = combineValues(
+          shape.combine,
+          k.let(reduceLanes(shape.combine === 'sum' ? 'add' : shape.combine, folded)),
+          narrow.value,
+        )
         if (shape.combine !== 'sum' && kind === 'f32') {
           const nan = k.let(reduceLanes('add', k.let(select(ne(folded, folded), folded, 0))))
           result = select(ne(nan, nan), nan, result)
@@ -273,7 +304,8 @@ function buildReduce(shape: ReduceShape, key: string, target: Target) {
         k.call(callee, ...at, out, extent)
         k.set(column, add(column.value, width))
       }
-      if (full !== undefined) k.repeat(div(sub(end, column.value), vectors * k.lanes), () => run(full, vectors * k.lanes))
+      if (full !== undefined)
+        k.repeat(div(sub(end, column.value), vectors * k.lanes), () => run(full, vectors * k.lanes))
       if (vector !== undefined) k.repeat(div(sub(end, column.value), k.lanes), () => run(vector, k.lanes))
       k.repeat(sub(end, column.value), () => run(scalar, 1))
     })

@@ -8,7 +8,7 @@ import { add, div, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { defineFill } from './copy.ts'
-import { EpilogueEmitter, epilogueKey, epilogueName, type EpilogueShape } from './epilogue.ts'
+import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from './epilogue.ts'
 import { columnsOf, defineSweep, edgeSize, epilogueSink, wideTile } from './tile.ts'
 
 /** A two-dimensional convolution over channels-last images; the padding may be negative. */
@@ -79,7 +79,9 @@ export function convCall(shape: ConvShape, g: ConvGeometry, target: Target) {
   const rowsThatFit = Math.max(1, Math.floor((stripBudget / Math.max(1, line) - overlap) / g.stride[0]))
   const perRow = g.outWidth * terms * g.groupOut * g.groups
   const rowsWorth = Math.max(1, Math.ceil((2 * multiplyAddsPerTask) / Math.max(1, perRow)))
-  const rowBlocks = Math.ceil(g.outHeight / Math.min(g.outHeight, rowsThatFit, Math.max(rowsWorth, shape.padded ? 4 : 1)))
+  const rowBlocks = Math.ceil(
+    g.outHeight / Math.min(g.outHeight, rowsThatFit, Math.max(rowsWorth, shape.padded ? 4 : 1)),
+  )
   const rowsPerTask = Math.ceil(g.outHeight / rowBlocks)
   const panelsThatFit = Math.max(4, Math.floor(target.cacheBytes / 2 / 4 / Math.max(1, terms * columns)))
   const panelsWorth = Math.ceil(multiplyAddsPerTask / Math.max(1, rowsPerTask * g.outWidth * terms * columns))

@@ -59,7 +59,12 @@ export interface PaddedSource {
  * (target, image, row, rows): rows `row` … of an image with a border of zeros around it, written one after the other.
  * `row` may be negative or beyond the last row.
  */
-export function defineFill(k: KernelBuilder, target: BufferParam, source: BufferParam, of: PaddedSource): KernelFunction {
+export function defineFill(
+  k: KernelBuilder,
+  target: BufferParam,
+  source: BufferParam,
+  of: PaddedSource,
+): KernelFunction {
   const copy = defineCopy(k, target, source)
   const zero = defineZero(k, target)
   const declarations = [{ pointer: target }, { int: 'image' }, { int: 'row' }, { int: 'rows' }] as const

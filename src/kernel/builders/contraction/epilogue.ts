@@ -81,7 +81,11 @@ export class EpilogueEmitter {
     const k = this.#k
     const moved = (pointer: Pointer | undefined, i: number) =>
       pointer !== undefined && this.#shape.operands[i].access === 'same' ? k.pointFrom(pointer, by) : pointer
-    return { ...cursors, operands: cursors.operands.map(moved), outputs: cursors.outputs.map((p) => k.pointFrom(p, by)) }
+    return {
+      ...cursors,
+      operands: cursors.operands.map(moved),
+      outputs: cursors.outputs.map((p) => k.pointFrom(p, by)),
+    }
   }
 
   /** Operands that all elements of a column share, `offset` columns from the cursors. Others are undefined. */
@@ -103,13 +107,21 @@ export class EpilogueEmitter {
     stride?: Expr,
   ): void {
     const k = this.#k
-    const operands = columnOperands.map((held, i) => held ?? this.#load(cursors.operands[i] as Pointer, offset, lanes, stride))
+    const operands = columnOperands.map(
+      (held, i) => held ?? this.#load(cursors.operands[i] as Pointer, offset, lanes, stride),
+    )
     const index = (): Expr => {
       throw new Error('an epilogue knows no index')
     }
     const results = emitChain(k, this.#shape.chain, [value, ...operands], this.#constants, { lanes, index })
     for (const [i, result] of results.entries()) {
-      k.store(cursors.outputs[i], convert(result, kindOf(this.#shape.outputs[i])), offset, lanes, lanes === 1 ? undefined : stride)
+      k.store(
+        cursors.outputs[i],
+        convert(result, kindOf(this.#shape.outputs[i])),
+        offset,
+        lanes,
+        lanes === 1 ? undefined : stride,
+      )
     }
   }
 

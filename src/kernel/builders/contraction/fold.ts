@@ -3,7 +3,7 @@ import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, div, min, mul, rem, sub } from '../../expression.ts'
 import type { Expr, Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
-import { EpilogueEmitter, epilogueKey, epilogueName, type EpilogueShape } from './epilogue.ts'
+import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from './epilogue.ts'
 
 export interface FoldArguments {
   readonly pieces: number

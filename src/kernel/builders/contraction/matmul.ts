@@ -4,7 +4,7 @@ import { add, div, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { defineCopy } from './copy.ts'
-import { EpilogueEmitter, epilogueKey, epilogueName, type EpilogueShape } from './epilogue.ts'
+import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from './epilogue.ts'
 import { columnsOf, defineSweep, edgeSize, epilogueSink, wideTile } from './tile.ts'
 
 /** How A lies in memory: neighbours along k, neighbours along m (copied block by block), or neither. */
@@ -57,6 +57,8 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
   const fits = Math.floor(target.cacheBytes / 4 / 4 / Math.max(1, pieceLength))
   const blockRows = Math.max(1, Math.min(args.m, Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)))
   const blocks = Math.ceil(args.m / blockRows)
+  // Steps of the copy of a block lie an odd number of cache lines apart, so that a tile's steps use all cache sets.
+  const copyStride = 16 * (2 * Math.ceil(blockRows / 32) + 1)
   const perPanel = blockRows * columns * pieceLength
   const panelsPerTask = Math.max(1, Math.min(panels, Math.round(multiplyAddsPerTask / Math.max(1, perPanel))))
   const panelGroups = Math.ceil(panels / panelsPerTask)
@@ -73,13 +75,14 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
     args.outPiece,
     pieceLength,
     blockRows,
+    copyStride,
     blocks,
     panels,
     panelsPerTask,
     panelGroups,
   ]
   const tasks = args.m * args.n * args.batch === 0 ? 0 : args.batch * args.pieces * blocks * panelGroups
-  const copied = shape.left === 'm' ? [pieceLength * blockRows] : []
+  const copied = shape.left === 'm' ? [pieceLength * copyStride] : []
   return { params, tasks, scratch: [edgeSize(tile, target), ...copied], work: args.batch * args.m * args.n * args.k }
 }
 
@@ -96,7 +99,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
   const [aBatch, aRow, aStep] = ['aBatch', 'aRow', 'aStep'].map((name) => k.int(name))
   const [bBatch, bPanel, bStep] = ['bBatch', 'bPanel', 'bStep'].map((name) => k.int(name))
   const [outBatch, outPiece, pieceLength] = ['outBatch', 'outPiece', 'pieceLength'].map((name) => k.int(name))
-  const [blockRows, blocks, panels] = ['blockRows', 'blocks', 'panels'].map((name) => k.int(name))
+  const [blockRows, copyStride, blocks, panels] = ['blockRows', 'copyStride', 'blocks', 'panels'].map((n) => k.int(n))
   const [panelsPerTask, panelGroups] = ['panelsPerTask', 'panelGroups'].map((name) => k.int(name))
   epilogue.declareConstants()
 
@@ -105,7 +108,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
     a: copied ?? a,
     b,
     aRow: shape.left === 'm' ? 1 : aRow,
-    aStep: shape.left === 'k' ? 1 : shape.left === 'm' ? blockRows : aStep,
+    aStep: shape.left === 'k' ? 1 : shape.left === 'm' ? copyStride : aStep,
     bStep,
     outerStep: terms,
     middleStep: terms,
@@ -134,7 +137,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
       k.repeat(run, () => {
         k.call(copy, to, from, rows)
         k.advance(from, aStep)
-        k.advance(to, blockRows)
+        k.advance(to, copyStride)
       })
     }
     const firstPanel = k.let(mul(group, panelsPerTask))
@@ -147,5 +150,8 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
       k.call(sweep, left, right, add(out, column), column, columns, rows, 1, 1, run)
     })
   })
-  return k.build(`matmul_f32_${tile.rows}x${tileColumns}_${shape.left}${epilogueName(shape.epilogue)}_${target.name}`, key)
+  return k.build(
+    `matmul_f32_${tile.rows}x${tileColumns}_${shape.left}${epilogueName(shape.epilogue)}_${target.name}`,
+    key,
+  )
 }

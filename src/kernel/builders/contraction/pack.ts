@@ -72,7 +72,17 @@ function buildPack(shape: PackShape, key: string, target: Target): Kernel {
   const { lanes } = k
   const source = k.buffer('x', 'f32', 'input')
   const packed = k.buffer('y', 'f32', 'output')
-  const names = ['units', 'perTask', 'panels', 'outer', 'middle', 'inner', 'columns', 'groupStride', 'columnStride'] as const
+  const names = [
+    'units',
+    'perTask',
+    'panels',
+    'outer',
+    'middle',
+    'inner',
+    'columns',
+    'groupStride',
+    'columnStride',
+  ] as const
   const [units, perTask, panels, outer, middle, inner, columns, groupStride, columnStride] = names.map((n) => k.int(n))
   const [outerStride, middleStride, innerStride] = ['outerStride', 'middleStride', 'innerStride'].map((n) => k.int(n))
   const offset = k.int('offset')
@@ -83,7 +93,10 @@ function buildPack(shape: PackShape, key: string, target: Target): Kernel {
     k.repeat(inner, () => {
       for (let j = 0; j < shape.columns; j += lanes) {
         const at = j === 0 || stride === undefined ? from : k.pointFrom(from, mul(stride, j))
-        const value = lanes === 1 ? k.load(at, stride === undefined ? j : 0) : k.loadVector(at, stride === undefined ? j : 0, lanes, stride)
+        const value =
+          lanes === 1
+            ? k.load(at, stride === undefined ? j : 0)
+            : k.loadVector(at, stride === undefined ? j : 0, lanes, stride)
         k.store(to, k.let(value), j)
       }
       k.advance(from, step)
@@ -135,4 +148,3 @@ export function packing(columns: number, args: PackArguments): PackedOperand {
   const shape: PackShape = { unit: args.columnStride === 1, columns }
   return { shape, args, size: packedSize(shape, args) }
 }
-

@@ -194,11 +194,14 @@ function defineTile(
     const sums: Variable[][] = []
     for (let i = 0; i < rows; i++) sums.push(Array.from({ length: vectors }, (_, j) => k.variable(zero, `s${i}_${j}_`)))
     // Copies of parameters into locals: a printer may read a parameter from memory each time.
-    const local = (value: Expr | number, name: string) => (typeof value === 'number' ? value : k.variable(value, name).value)
+    const local = (value: Expr | number, name: string) =>
+      typeof value === 'number' ? value : k.variable(value, name).value
     const aRow = local(spec.aRow, 'aRow')
     const aStep = local(spec.aStep, 'aStep')
     const bStep = local(spec.bStep, 'bStep')
-    const offsets = Array.from({ length: rows }, (_, i) => (typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row')))
+    const offsets = Array.from({ length: rows }, (_, i) =>
+      typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row'),
+    )
     k.repeat(outer, () => {
       const atMiddle = k.pointFrom(atOuter)
       k.repeat(middle, () => {
@@ -207,7 +210,8 @@ function defineTile(
           const right = Array.from({ length: vectors }, (_, j) => k.let(k.loadVector(b, j * k.lanes), 'b'))
           for (let i = 0; i < rows; i++) {
             const offset = offsets[i]
-            const value = typeof offset === 'number' ? k.load(a, offset) : i === 0 ? k.load(a) : k.load(k.pointFrom(a, offset))
+            const value =
+              typeof offset === 'number' ? k.load(a, offset) : i === 0 ? k.load(a) : k.load(k.pointFrom(a, offset))
             const left = k.let(splat(value, k.lanes), 'a')
             for (const [j, sum] of sums[i].entries()) k.set(sum, fma(left, right[j], sum.value))
           }

@@ -159,7 +159,17 @@ export function padCall(p: PaddedImages) {
   const line = p.paddedWidth * p.channels
   const rowsPerTask = Math.max(1, Math.min(p.paddedHeight, Math.ceil(16384 / Math.max(1, line))))
   const blocks = Math.ceil(p.paddedHeight / rowsPerTask)
-  const params = [p.height, p.width, p.channels, p.paddedWidth, p.before[1], p.before[0], p.paddedHeight, rowsPerTask, blocks]
+  const params = [
+    p.height,
+    p.width,
+    p.channels,
+    p.paddedWidth,
+    p.before[1],
+    p.before[0],
+    p.paddedHeight,
+    rowsPerTask,
+    blocks,
+  ]
   return { params, tasks: p.images * blocks, work: p.images * p.paddedHeight * line }
 }
 

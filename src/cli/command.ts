@@ -1,0 +1,122 @@
+/** What all commands share: how one is run, its common options, how values of options are read. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { ConfigError, didYouMean } from '../base/errors.ts'
+import { backendNames, createDevice, type Device, useDevice } from '../engine/index.ts'
+import type { Io } from './io.ts'
+import { Terminal } from './terminal.ts'
+
+/** A command that is running. */
+export interface Task {
+  readonly terminal: Terminal
+  /** Aborted at the first Ctrl-C; the command then saves what there is and throws {@link Interrupted}. */
+  readonly signal: AbortSignal
+  /** From here on a wrong option is no longer a matter of usage: work has begun. */
+  begin(): void
+}
+
+/** Thrown by a command that stopped because it was asked to. */
+export class Interrupted extends Error {}
+
+/** Adds a command to the program; `run` wraps what it does. */
+export type AddCommand = (program: Command, run: Runner) => void
+export type Runner = (options: CommonOptions, body: (task: Task) => Promise<void>) => Promise<void>
+
+export interface CommonOptions {
+  readonly json?: boolean
+  readonly verbose?: boolean
+}
+
+export interface DeviceChoice {
+  readonly backend?: string
+  readonly threads?: number
+}
+
+/** What has become of a run, for the exit code. */
+export interface Progressed {
+  begun: boolean
+  verbose: boolean
+  json: boolean
+}
+
+/** Runs a command's body with its terminal and Ctrl-C: the first one asks it to stop, the second one quits. */
+export function makeRunner(io: Io, state: Progressed): Runner {
+  return async (options, body) => {
+    state.verbose = options.verbose ?? false
+    state.json = options.json ?? false
+    const terminal = new Terminal(io, state.json)
+    const controller = new AbortController()
+    const stopListening = io.onInterrupt(() => {
+      if (controller.signal.aborted) return io.quit(130)
+      controller.abort()
+      terminal.note('Stopping after this step. Ctrl-C again quits at once.')
+    })
+    try {
+      await body({
+        terminal,
+        signal: controller.signal,
+        begin: () => {
+          state.begun = true
+        },
+      })
+      if (controller.signal.aborted) throw new Interrupted()
+    } finally {
+      terminal.done()
+      stopListening()
+    }
+  }
+}
+
+/** Adds --json and --verbose, and an example to the help. */
+export function withCommonOptions(command: Command, examples: readonly string[]): Command {
+  const shown = examples.map((example) => `  $ ${example}`).join('\n')
+  return command
+    .option('--json', 'print one JSON event a line instead of text')
+    .option('--verbose', 'print the stack of an error')
+    .addHelpText('after', `\nExample${examples.length > 1 ? 's' : ''}:\n${shown}`)
+}
+
+/** Adds --backend and --threads. */
+export function withDeviceOptions(command: Command): Command {
+  return command
+    .option('--backend <name>', `what computes: ${backendNames.join(', ')} (default: ${backendNames[0]})`)
+    .option('--threads <n>', 'threads that compute (default: one a processor)', wholeNumber(1))
+}
+
+/** Makes the device that was asked for the one that computes. @throws ConfigError on an unknown backend */
+export async function chooseDevice({ backend, threads }: DeviceChoice): Promise<Device> {
+  const name = backendNames.find((known) => known === backend)
+  if (backend !== undefined && name === undefined) throw unknownName('backend', backend, backendNames)
+  const device = await createDevice({ backend: name, threads })
+  await useDevice(device)
+  return device
+}
+
+/** A reader for options that are whole numbers. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least) {
+      throw new InvalidArgumentError(`expected a whole number of at least ${least}.`)
+    }
+    return value
+  }
+}
+
+/** A reader for options that are positive numbers. */
+export function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError('expected a number above 0.')
+  }
+  return value
+}
+
+/** @throws ConfigError that suggests the nearest known name */
+export function unknownName(what: string, name: string, known: readonly string[]): ConfigError {
+  return new ConfigError({
+    where: what,
+    what: `there is no ${what} '${name}'`,
+    expected: known.join(', '),
+    fix: didYouMean(name, known),
+  })
+}

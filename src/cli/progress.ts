@@ -1,0 +1,88 @@
+/** Text for numbers, times and the line that shows how far a command is. */
+
+/** 12000 as `12,000`. */
+export function formatCount(value: number): string {
+  return Math.round(value).toLocaleString('en-US')
+}
+
+/** A share as `98.62 %`. */
+export function formatPercent(share: number, digits = 2): string {
+  return `${(100 * share).toFixed(digits)} %`
+}
+
+/** Seconds as people say them: `0.4 s`, `45 s`, `3 min 20 s`, `2 h 5 min`. */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '? s'
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  const minutes = Math.round(whole / 60)
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
+
+/** A bar of `width` characters. */
+export function formatBar(fraction: number, width: number): string {
+  const filled = Math.round(Math.min(1, Math.max(0, fraction)) * width * 8)
+  const bar = '█'.repeat(Math.floor(filled / 8)) + eighths[filled % 8]
+  return bar + '░'.repeat(width - bar.length)
+}
+
+export interface Progress {
+  /** What is being done: `epoch 2/3`. */
+  readonly label: string
+  readonly done: number
+  readonly total: number
+  /** What is done in a second, with its unit: `3,400 images/s`. */
+  readonly rate?: string
+  readonly secondsLeft?: number
+  /** More to know, most important first; the last ones are left out where the line is narrow. */
+  readonly details?: readonly string[]
+}
+
+const widestBar = 28
+const narrowestBar = 6
+
+function parts({ done, total, rate, secondsLeft, details = [] }: Progress): string[] {
+  const left = secondsLeft === undefined ? [] : [`${formatDuration(secondsLeft)} left`]
+  return [
+    `${Math.floor((100 * done) / Math.max(1, total))} %`,
+    ...left,
+    ...(rate === undefined ? [] : [rate]),
+    ...details,
+  ]
+}
+
+/**
+ * One line of at most `columns` characters: label, bar, per cent, time left, rate, details. What does not fit is left
+ * out from the end, then the bar.
+ */
+export function formatProgress(progress: Progress, columns: number): string {
+  const all = parts(progress)
+  const fraction = progress.total === 0 ? 1 : progress.done / progress.total
+  for (let count = all.length; count > 0; count--) {
+    const text = all.slice(0, count).join('  ')
+    const room = columns - progress.label.length - text.length - 4
+    if (room >= narrowestBar) return `${progress.label}  ${formatBar(fraction, Math.min(room, widestBar))}  ${text}`
+  }
+  return `${progress.label} ${all[0]}`.slice(0, Math.max(0, columns))
+}
+
+/** The same for files and pipes: no bar. */
+export function formatPlainProgress(progress: Progress): string {
+  return `${progress.label}  ${parts(progress).join('  ')}`
+}
+
+/** Rows of cells as lines with aligned columns; numbers to the right. */
+export function formatTable(rows: readonly (readonly string[])[], rightFrom = 1): string[] {
+  const widths: number[] = []
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i >= rightFrom ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd(),
+  )
+}

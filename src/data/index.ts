@@ -1,0 +1,8 @@
+export type { Batch, BatchOptions, Dataset, Sample } from './dataset.ts'
+export { arrayDataset, makeDataset, split, subset } from './dataset.ts'
+export type { DigitsDataOptions, MnistOptions, TrainTest } from './datasets.ts'
+export * as datasets from './datasets.ts'
+export { type Digits, type DigitsOptions, generateDigits } from './digits.ts'
+export { type IdxArray, readIdx } from './idx.ts'
+export type { Picture, PictureOptions } from './resize.ts'
+export { pictureToSample, resizeImage } from './resize.ts'

@@ -1,0 +1,196 @@
+/**
+ * Weight gradient of a depthwise convolution: a few taps of a kernel row in registers, vectors along channels, sums over
+ * the pixels for which all of them lie inside the input; the pixels at the edges are added tap by tap.
+ */
+import { KernelBuilder, type KernelSpec } from '../../build.ts'
+import { add, constant, div, eq, fma, lt, max, min, mul, rem, sub } from '../../expression.ts'
+import type { Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
+import type { Target } from '../../target.ts'
+import type { DepthwiseArguments } from './depthwise.ts'
+
+const tapsInRegisters = 4
+const channelsPerTask = 16
+const tasksWanted = 16
+
+export function depthwiseWeightsSpec(multiplied: boolean): KernelSpec {
+  const key = `depthwiseWeights|${multiplied}`
+  return { key, build: (target) => buildDepthwiseWeights(multiplied, key, target) }
+}
+
+export type DepthwiseWeightsArguments = Omit<DepthwiseArguments, 'out' | 'weights'>
+
+/** Pieces of the batch with results of their own; depends on the shape alone. */
+export function depthwisePieces(g: DepthwiseWeightsArguments): number {
+  const others = Math.ceil(g.channels / channelsPerTask) * g.kernel[0]
+  const imagesPerPiece = Math.ceil(g.images / Math.max(1, Math.ceil(tasksWanted / others)))
+  return Math.ceil(g.images / Math.max(1, imagesPerPiece))
+}
+
+export function depthwiseWeightsCall(g: DepthwiseWeightsArguments) {
+  const pieces = depthwisePieces(g)
+  const channelBlocks = Math.ceil(g.channels / channelsPerTask)
+  const params = [
+    g.images,
+    Math.ceil(g.images / pieces),
+    channelBlocks,
+    g.height,
+    g.width,
+    g.channels,
+    g.multiplier,
+    ...g.kernel,
+    ...g.stride,
+    ...g.dilation,
+    ...g.before,
+    g.outHeight,
+    g.outWidth,
+  ]
+  const work = g.images * g.outHeight * g.outWidth * g.channels * g.multiplier * g.kernel[0] * g.kernel[1]
+  return { params, tasks: pieces * channelBlocks * g.kernel[0], work }
+}
+
+function buildDepthwiseWeights(multiplied: boolean, key: string, target: Target): Kernel {
+  const k = new KernelBuilder(target)
+  const { lanes } = k
+  const x = k.buffer('x', 'f32', 'input')
+  const upstream = k.buffer('upstream', 'f32', 'input')
+  const output = k.buffer('y', 'f32', 'output')
+  const [images, imagesPerPiece, channelBlocks] = ['images', 'imagesPerPiece', 'channelBlocks'].map((n) => k.int(n))
+  const [height, width, channels, multiplier] = ['height', 'width', 'channels', 'multiplier'].map((n) => k.int(n))
+  const [kernelRows, kernelColumns] = ['kernelRows', 'kernelColumns'].map((n) => k.int(n))
+  const [strideRows, strideColumns] = ['strideRows', 'strideColumns'].map((n) => k.int(n))
+  const [dilationRows, dilationColumns] = ['dilationRows', 'dilationColumns'].map((n) => k.int(n))
+  const [top, left, outHeight, outWidth] = ['top', 'left', 'outHeight', 'outWidth'].map((n) => k.int(n))
+  const stride = multiplied ? multiplier : undefined
+
+  /** Adds, for `taps` taps from the pointers on, the sums over `rows` × `columns` pixels to the result. */
+  const tapSums = (taps: number, wide: number): KernelFunction => {
+    const declarations = [
+      { pointer: x },
+      { pointer: upstream },
+      { pointer: output },
+      { int: 'rows' },
+      { int: 'columns' },
+    ] as const
+    return k.function(`taps${taps}x${wide}`, declarations, (lineX, lineUp, out, rows, columns) => {
+      const outChannels = k.let(mul(channels, multiplier))
+      const stepX = k.let(mul(strideColumns, channels))
+      const rowX = k.let(mul(mul(strideRows, width), channels))
+      const rowUp = k.let(mul(outWidth, outChannels))
+      const tap = k.let(mul(dilationColumns, channels))
+      const offsets = Array.from({ length: taps }, (_, i) => k.let(mul(tap, i)))
+      const sums = offsets.map(() => k.variable(constant('f32', 0, wide), 'sum'))
+      k.repeat(rows, () => {
+        const atX = k.pointFrom(lineX)
+        const atUp = k.pointFrom(lineUp)
+        k.repeat(columns, () => {
+          const up = k.let(wide === 1 ? k.load(atUp) : k.loadVector(atUp, 0, wide, stride))
+          for (const [i, sum] of sums.entries()) {
+            const at = i === 0 ? atX : k.pointFrom(atX, offsets[i])
+            k.set(sum, fma(k.let(wide === 1 ? k.load(at) : k.loadVector(at)), up, sum.value))
+          }
+          k.advance(atX, stepX)
+          k.advance(atUp, outChannels)
+        })
+        k.advance(lineX, rowX)
+        k.advance(lineUp, rowUp)
+      })
+      for (const sum of sums) {
+        const before = wide === 1 ? k.load(out) : k.loadVector(out, 0, wide, stride)
+        k.store(out, k.let(add(before, sum.value)), 0, wide, wide === 1 ? undefined : stride)
+        k.advance(out, outChannels)
+      }
+    })
+  }
+  const widths = lanes === 1 ? [1] : [lanes, 1]
+  const variants = widths.map((wide) => Array.from({ length: tapsInRegisters }, (_, i) => tapSums(i + 1, wide)))
+
+  /** Outputs of a row that tap `tap` reaches inside the input: from, up to. */
+  const reach = (tap: Expr, extent: Expr, count: Expr, step: Expr, dilation: Expr, before: Expr): [Expr, Expr] => {
+    const shift = k.let(sub(before, mul(tap, dilation)))
+    const from = k.let(min(count, div(add(max(shift, 0), sub(step, 1)), step)))
+    const to = k.let(max(from, min(count, div(max(add(add(sub(extent, 1), shift), step), 0), step))))
+    return [from, to]
+  }
+
+  const part = [{ int: 'image' }, { int: 'kernelRow' }, { int: 'channel' }, { int: 'out' }] as const
+  /** All taps of a kernel row for one vector of channels (and one place of the multiplier) of one image. */
+  const rowOfTaps = widths.map((wide, v) =>
+    k.function(`rowOfTaps${wide}`, [...part, { int: 'place' }], (image, kernelRow, channel, out, place) => {
+      const [fromRow, toRow] = reach(kernelRow, height, outHeight, strideRows, dilationRows, top)
+      const rows = k.let(sub(toRow, fromRow))
+      const outChannels = k.let(mul(channels, multiplier))
+      const inputRow = k.let(sub(add(mul(fromRow, strideRows), mul(kernelRow, dilationRows)), top))
+      const lineX = k.let(mul(add(mul(image, height), inputRow), width))
+      const lineUp = k.let(mul(add(mul(image, outHeight), fromRow), outWidth))
+      const upChannel = k.let(add(mul(channel, multiplier), place))
+      const run = (callee: KernelFunction, tap: Expr, from: Expr, to: Expr) => {
+        const column = sub(add(mul(from, strideColumns), mul(tap, dilationColumns)), left)
+        const atX = k.point(x, add(mul(add(lineX, column), channels), channel))
+        const atUp = k.point(upstream, add(mul(add(lineUp, from), outChannels), upChannel))
+        const atOut = k.point(output, add(out, add(mul(tap, outChannels), upChannel)))
+        k.call(callee, atX, atUp, atOut, rows, sub(to, from))
+      }
+      const groups = k.let(div(add(kernelColumns, tapsInRegisters - 1), tapsInRegisters))
+      k.loop(groups, (i) => {
+        // Groups of nearly equal size: their bounds are i·columns / groups.
+        const first = k.let(div(mul(i, kernelColumns), groups))
+        const end = k.let(div(mul(add(i, 1), kernelColumns), groups))
+        const size = k.let(sub(end, first))
+        const [low] = reach(first, width, outWidth, strideColumns, dilationColumns, left)
+        const [, reached] = reach(sub(end, 1), width, outWidth, strideColumns, dilationColumns, left)
+        const high = k.let(max(low, reached))
+        const choose = (n: number): void => {
+          if (n === 1) run(variants[v][0], first, low, high)
+          else
+            k.if(
+              eq(size, n),
+              () => run(variants[v][n - 1], first, low, high),
+              () => choose(n - 1),
+            )
+        }
+        choose(tapsInRegisters)
+        k.range(first, end, (tap) => {
+          const [from, to] = reach(tap, width, outWidth, strideColumns, dilationColumns, left)
+          const before = k.let(min(low, to))
+          k.if(lt(from, before), () => run(variants[v][0], tap, from, before))
+          const after = k.let(max(high, from))
+          k.if(lt(after, to), () => run(variants[v][0], tap, after, to))
+        })
+      })
+    }),
+  )
+
+  k.task((task) => {
+    const kernelRow = k.let(rem(task, kernelRows))
+    const rest = k.let(div(task, kernelRows))
+    const firstChannel = k.let(mul(rem(rest, channelBlocks), channelsPerTask))
+    const piece = k.let(div(rest, channelBlocks))
+    const count = k.let(min(sub(channels, firstChannel), channelsPerTask))
+    const outChannels = k.let(mul(channels, multiplier))
+    const size = mul(mul(kernelRows, kernelColumns), outChannels)
+    const out = k.let(add(mul(piece, size), mul(mul(kernelRow, kernelColumns), outChannels)))
+    k.loop(kernelColumns, (tap) => {
+      const zeros: Pointer = k.point(output, add(out, add(mul(tap, outChannels), mul(firstChannel, multiplier))))
+      k.repeat(mul(count, multiplier), () => {
+        k.store(zeros, constant('f32', 0))
+        k.advance(zeros, 1)
+      })
+    })
+    const firstImage = k.let(mul(piece, imagesPerPiece))
+    k.loop(min(sub(images, firstImage), imagesPerPiece), (i) => {
+      const image = k.let(add(firstImage, i))
+      k.loop(multiplier, (place) => {
+        const each = (v: number, channel: Expr) => k.call(rowOfTaps[v], image, kernelRow, channel, out, place)
+        const vectors = lanes === 1 ? undefined : k.let(div(count, lanes))
+        if (vectors !== undefined) k.loop(vectors, (j) => each(0, add(firstChannel, mul(j, lanes))))
+        const done = vectors === undefined ? firstChannel : k.let(add(firstChannel, mul(vectors, lanes)))
+        const tail = vectors === undefined ? count : rem(count, lanes)
+        k.loop(tail, (j) => each(widths.length - 1, add(done, j)))
+      })
+    })
+  })
+  return k.build(
+    `depthwise_weights_f32_${tapsInRegisters}x${lanes}${multiplied ? '_multiplied' : ''}_${target.name}`,
+    key,
+  )
+}

@@ -1,0 +1,233 @@
+/**
+ * Depthwise convolution: every channel by itself, vectors along channels, a few pixels of a row in registers. Edges are
+ * handled by shorter loops over the taps, not by a border: the input is read where it lies. With a multiplier m, output
+ * channels c·m … c·m + m-1 belong to input channel c (`spread`); the input gradient adds them up again (`fold`).
+ */
+import { KernelBuilder, type KernelSpec } from '../../build.ts'
+import { add, constant, div, fma, max, min, mul, rem, sub } from '../../expression.ts'
+import type { Expr, Kernel, Pointer } from '../../language.ts'
+import type { Target } from '../../target.ts'
+import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from '../contraction/epilogue.ts'
+
+export interface DepthwiseShape {
+  readonly multiplier: 'none' | 'spread' | 'fold'
+  readonly epilogue: EpilogueShape
+}
+
+export interface DepthwiseArguments {
+  readonly images: number
+  readonly height: number
+  readonly width: number
+  /** Groups: channels of whichever side has fewer. */
+  readonly channels: number
+  readonly multiplier: number
+  readonly kernel: readonly [number, number]
+  readonly stride: readonly [number, number]
+  readonly dilation: readonly [number, number]
+  readonly before: readonly [number, number]
+  readonly outHeight: number
+  readonly outWidth: number
+  readonly out: { readonly first: number; readonly image: number; readonly row: number; readonly pixel: number }
+  /** Weights in elements: the first tap, and from tap row to tap row and tap to tap. */
+  readonly weights: { readonly first: number; readonly row: number; readonly tap: number }
+}
+
+const pixelsInRegisters = 4
+const elementsPerTask = 16384
+
+export function depthwiseSpec(shape: DepthwiseShape): KernelSpec {
+  const key = `depthwise|${shape.multiplier}|${epilogueKey(shape.epilogue)}`
+  return { key, build: (target) => buildDepthwise(shape, key, target) }
+}
+
+/** Outputs from `first` up to `end` whose windows lie inside the input. */
+function interior(
+  extent: number,
+  count: number,
+  stride: number,
+  kernel: number,
+  dilation: number,
+  before: number,
+): [number, number] {
+  const first = Math.min(count, Math.max(0, Math.ceil(before / stride)))
+  const last = Math.floor((extent - 1 + before - Math.max(0, kernel - 1) * dilation) / stride)
+  return [first, Math.max(first, Math.min(count, last + 1))]
+}
+
+export function depthwiseCall(shape: DepthwiseShape, g: DepthwiseArguments) {
+  const [first, end] = interior(g.width, g.outWidth, g.stride[1], g.kernel[1], g.dilation[1], g.before[1])
+  const perRow = g.outWidth * g.channels * g.multiplier
+  const rowsPerTask = Math.max(1, Math.min(g.outHeight, Math.ceil(elementsPerTask / Math.max(1, perRow))))
+  const blocks = Math.ceil(g.outHeight / rowsPerTask)
+  const pixel = g.channels * (shape.multiplier === 'fold' ? g.multiplier : 1)
+  const params = [
+    rowsPerTask,
+    blocks,
+    g.height,
+    g.width,
+    g.channels,
+    g.multiplier,
+    pixel,
+    ...g.kernel,
+    ...g.stride,
+    ...g.dilation,
+    ...g.before,
+    g.outHeight,
+    g.outWidth,
+    first,
+    end,
+    g.out.first,
+    g.out.image,
+    g.out.row,
+    g.out.pixel,
+    g.weights.first,
+    g.weights.row,
+    g.weights.tap,
+  ]
+  const outputs = g.images * g.outHeight * perRow
+  return { params, tasks: outputs === 0 ? 0 : g.images * blocks, work: outputs * (1 + g.kernel[0] * g.kernel[1]) }
+}
+
+function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Kernel {
+  const k = new KernelBuilder(target)
+  const x = k.buffer('x', 'f32', 'input')
+  const weights = k.buffer('weights', 'f32', 'input')
+  const epilogue = new EpilogueEmitter(k, shape.epilogue)
+  const [rowsPerTask, blocks, height, width] = ['rowsPerTask', 'blocks', 'height', 'width'].map((n) => k.int(n))
+  const [channels, multiplier, pixel] = ['channels', 'multiplier', 'pixel'].map((n) => k.int(n))
+  const [kernelRows, kernelColumns] = ['kernelRows', 'kernelColumns'].map((n) => k.int(n))
+  const [strideRows, strideColumns] = ['strideRows', 'strideColumns'].map((n) => k.int(n))
+  const [dilationRows, dilationColumns] = ['dilationRows', 'dilationColumns'].map((n) => k.int(n))
+  const [top, left, outHeight, outWidth] = ['top', 'left', 'outHeight', 'outWidth'].map((n) => k.int(n))
+  const [interiorFirst, interiorEnd] = ['interiorFirst', 'interiorEnd'].map((n) => k.int(n))
+  const [outFirst, outImage, outRow, outPixel] = ['outFirst', 'outImage', 'outRow', 'outPixel'].map((n) => k.int(n))
+  const [weightFirst, weightRow, weightTap] = ['weightFirst', 'weightRow', 'weightTap'].map((n) => k.int(n))
+  epilogue.declareConstants()
+  const { lanes } = k
+  const plain = shape.multiplier === 'none'
+
+  /** `count` neighbouring output pixels of a row, all channels: `rows` × `taps` of the kernel from the pointers on. */
+  const pixels = (count: number) => {
+    const declarations = [
+      { pointer: x },
+      { pointer: weights },
+      { int: 'out' },
+      { int: 'rows' },
+      { int: 'taps' },
+    ] as const
+    return k.function(`pixels${count}`, declarations, (firstX, firstWeight, out, rows, taps) => {
+      const lineStep = k.let(mul(mul(dilationRows, width), pixel))
+      const tapStep = k.let(mul(dilationColumns, pixel))
+      const pixelStep = k.let(mul(strideColumns, pixel))
+      const offsets = Array.from({ length: count }, (_, i) => k.let(mul(pixelStep, i)))
+      const load = (pointer: Pointer, wide: number, stride: Expr | undefined) =>
+        wide === 1 ? k.load(pointer) : k.loadVector(pointer, 0, wide, stride)
+
+      /** Sums of one output channel a lane, from pointers at its first tap. */
+      const sums = (fromX: Pointer, fromWeight: Pointer, wide: number): readonly Expr[] => {
+        const results = offsets.map(() => k.variable(constant('f32', 0, wide), 'sum'))
+        const taken = (atX: Pointer, atWeight: Pointer) => {
+          const lineX = k.pointFrom(atX)
+          const lineWeight = k.pointFrom(atWeight)
+          k.repeat(rows, () => {
+            const tapX = k.pointFrom(lineX)
+            const tapWeight = k.pointFrom(lineWeight)
+            k.repeat(taps, () => {
+              const weight = k.let(load(tapWeight, wide, plain ? undefined : multiplier))
+              for (const [i, sum] of results.entries()) {
+                const at = i === 0 ? tapX : k.pointFrom(tapX, offsets[i])
+                const value = k.let(load(at, wide, shape.multiplier === 'fold' ? multiplier : undefined))
+                k.set(sum, fma(value, weight, sum.value))
+              }
+              k.advance(tapX, tapStep)
+              k.advance(tapWeight, weightTap)
+            })
+            k.advance(lineX, lineStep)
+            k.advance(lineWeight, weightRow)
+          })
+        }
+        if (shape.multiplier !== 'fold') taken(fromX, fromWeight)
+        else {
+          const eachX = k.pointFrom(fromX)
+          const eachWeight = k.pointFrom(fromWeight)
+          k.repeat(multiplier, () => {
+            taken(eachX, eachWeight)
+            k.advance(eachX, 1)
+            k.advance(eachWeight, 1)
+          })
+        }
+        return results.map((sum) => sum.value)
+      }
+      const store = (values: readonly Expr[], column: Expr, wide: number) => {
+        const stride = shape.multiplier === 'spread' ? multiplier : undefined
+        const first = epilogue.open(k.let(add(out, column)), column)
+        const held = epilogue.columnOperands(first, 0, wide, stride)
+        for (const [i, value] of values.entries()) {
+          const at = i === 0 ? first : epilogue.shift(first, mul(outPixel, i))
+          epilogue.emit(value, at, held, 0, wide, stride)
+        }
+      }
+      /** Channels `channel` … channel + wide - 1. */
+      const part = (channel: Expr, wide: number) => {
+        const scaled = (yes: boolean) => (yes ? k.let(mul(channel, multiplier)) : channel)
+        const fromX = k.pointFrom(firstX, scaled(shape.multiplier === 'fold'))
+        const fromWeight = k.pointFrom(firstWeight, scaled(!plain))
+        const column = scaled(shape.multiplier === 'spread')
+        if (shape.multiplier !== 'spread') {
+          store(sums(fromX, fromWeight, wide), column, wide)
+          return
+        }
+        k.loop(multiplier, (j) => {
+          store(sums(fromX, fromWeight, wide), k.let(add(column, j)), wide)
+          k.advance(fromWeight, 1)
+        })
+      }
+      if (lanes > 1) k.loop(div(channels, lanes), (i) => part(k.let(mul(i, lanes)), lanes))
+      const done = lanes > 1 ? k.let(mul(div(channels, lanes), lanes)) : constant('i32', 0)
+      k.loop(lanes > 1 ? rem(channels, lanes) : channels, (i) => part(k.let(add(done, i)), 1))
+    })
+  }
+  const one = pixels(1)
+  const several = pixels(pixelsInRegisters)
+
+  // Taps of an axis inside the input for a window that starts at `start` (maybe before the input): from, up to.
+  const clip = (start: Expr, extent: Expr, taps: Expr, dilation: Expr): [Expr, Expr] => {
+    const from = k.let(div(add(max(sub(0, start), 0), sub(dilation, 1)), dilation))
+    const to = k.let(min(taps, div(max(add(sub(sub(extent, 1), start), dilation), 0), dilation)))
+    return [from, to]
+  }
+  const line = k.function('line', [{ int: 'image' }, { int: 'row' }], (image, row) => {
+    const start = k.let(sub(mul(row, strideRows), top))
+    const [fromRow, toRow] = clip(start, height, kernelRows, dilationRows)
+    const rows = k.let(sub(toRow, fromRow))
+    const inputRow = k.let(mul(add(mul(image, height), add(start, mul(fromRow, dilationRows))), width))
+    const weightAt = k.let(add(weightFirst, mul(fromRow, weightRow)))
+    const out = k.let(add(outFirst, add(mul(image, outImage), mul(row, outRow))))
+    const single = (column: Expr) => {
+      const startColumn = k.let(sub(mul(column, strideColumns), left))
+      const [from, to] = clip(startColumn, width, kernelColumns, dilationColumns)
+      const fromX = k.point(x, mul(add(inputRow, add(startColumn, mul(from, dilationColumns))), pixel))
+      const fromWeight = k.point(weights, add(weightAt, mul(from, weightTap)))
+      k.call(one, fromX, fromWeight, add(out, mul(column, outPixel)), rows, sub(to, from))
+    }
+    k.loop(interiorFirst, (i) => single(i))
+    const count = k.let(sub(interiorEnd, interiorFirst))
+    const tiles = k.let(div(count, pixelsInRegisters))
+    k.loop(tiles, (i) => {
+      const column = k.let(add(interiorFirst, mul(i, pixelsInRegisters)))
+      const fromX = k.point(x, mul(add(inputRow, sub(mul(column, strideColumns), left)), pixel))
+      k.call(several, fromX, k.point(weights, weightAt), add(out, mul(column, outPixel)), rows, kernelColumns)
+    })
+    k.range(k.let(add(interiorFirst, mul(tiles, pixelsInRegisters))), outWidth, (i) => single(i))
+  })
+  k.task((task) => {
+    const image = k.let(div(task, blocks))
+    const first = k.let(mul(rem(task, blocks), rowsPerTask))
+    k.loop(min(sub(outHeight, first), rowsPerTask), (i) => k.call(line, image, add(first, i)))
+  })
+  const suffix = plain ? '' : `_${shape.multiplier}`
+  return k.build(
+    `depthwise_f32_${pixelsInRegisters}x${lanes}${suffix}${epilogueName(shape.epilogue)}_${target.name}`,
+    key,
+  )
+}

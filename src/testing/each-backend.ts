@@ -1,0 +1,49 @@
+/** The devices that tests run on, from the definition of the language to the machine. */
+import { createInterpretBackend, type InterpretOptions } from '../backends/interpret/index.ts'
+import { createDevice, Device } from '../engine/index.ts'
+
+export interface TestDevice {
+  readonly name: string
+  readonly precision: 'f32' | 'f64'
+  /** The device, made at the first call. */
+  get(): Promise<Device>
+}
+
+function once(name: string, precision: 'f32' | 'f64', make: () => Promise<Device>): TestDevice {
+  let device: Promise<Device> | undefined
+  return {
+    name,
+    precision,
+    get() {
+      device ??= make()
+      return device
+    },
+  }
+}
+
+function interpreter(name: string, options: InterpretOptions): TestDevice {
+  return once(name, options.precision ?? 'f32', async () => {
+    const device = new Device(createInterpretBackend(options))
+    // Every kernel is held against the rules of the loop language.
+    device.verify = true
+    return device
+  })
+}
+
+/** Double precision, one lane: what the others are held against, and what gradients are checked on. */
+export const referenceDevice = interpreter('interpreter f64', { precision: 'f64' })
+
+/** Every backend, with one lane and several, one thread and two. */
+export const testDevices: readonly TestDevice[] = [
+  referenceDevice,
+  interpreter('interpreter f64, 4 lanes', { precision: 'f64', lanes: 4 }),
+  interpreter('interpreter f32', { lanes: 1 }),
+  interpreter('interpreter f32, 4 lanes, polynomials', { lanes: 4, math: 'polynomial' }),
+  once('wasm, 1 thread', 'f32', () => createDevice({ backend: 'wasm', threads: 1 })),
+  once('wasm, 2 threads', 'f32', () => createDevice({ backend: 'wasm', threads: 2 })),
+]
+
+/** Calls `body` for every device in turn. */
+export async function eachBackend(body: (device: Device, test: TestDevice) => void | Promise<void>): Promise<void> {
+  for (const test of testDevices) await body(await test.get(), test)
+}
