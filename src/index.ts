@@ -132,10 +132,11 @@ export type {
   Evaluation,
   FitOptions,
   Loss,
+  LrSchedule,
   Prediction,
   Run,
   StartEvent,
   StepEvent,
   TrainEvent,
 } from './train/index.ts'
-export { evaluate, fit, predict } from './train/index.ts'
+export { evaluate, fit, lrSchedules, predict } from './train/index.ts'

@@ -19,7 +19,8 @@ const { optimizers, networks } = loadTraining()
 
 function makeOptimizer(name: 'sgd' | 'adam' | 'adamw', { learningRate, epsilon, ...options }: OptimizerOptions) {
   if (name === 'sgd') return optim.sgd(learningRate, options)
-  return optim[name](learningRate, { ...options, eps: epsilon })
+  const make = name === 'adam' ? optim.adam : optim.adamw
+  return make(learningRate, { ...options, eps: epsilon })
 }
 
 function residualNet(): nn.Layer {

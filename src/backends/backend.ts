@@ -59,6 +59,8 @@ export interface Backend {
   /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter). */
   read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray>
 
+  /** Compiles a kernel if it is not compiled yet, so that `load` finds it: long programs are made ready in pieces. */
+  prepare(kernel: Kernel): void
   /** Compiles what is not compiled yet and lays the table out for up to `regions` bound blocks. */
   load(instructions: readonly Instruction[], regions: number): LoadedTable
   /** Runs the table with these blocks as its regions. Runs happen in the order of their calls. */

@@ -9,7 +9,7 @@ const side = 18
 const border = 3
 /** Pictures whose predictions are looked at. */
 const looked = 256
-const gap = '   '
+const gap = '  '
 
 /**
  * Lines that show grey values.

@@ -3,7 +3,7 @@ import { environment, exists, gunzip, joinPath, readFile } from '#platform'
 import { ConfigError, checkOptions, FormatError } from '../base/errors.ts'
 import { sameShape, showShape } from '../base/shape.ts'
 import { arrayDataset, type Dataset, makeDataset } from './dataset.ts'
-import { generateDigits } from './digits.ts'
+import { type PreparedDigits, prepareDigits } from './digits.ts'
 import { checkIdxPair, type IdxArray, readIdx } from './idx.ts'
 
 /** What is learned from, and what is only looked at when all is decided. */
@@ -26,7 +26,7 @@ export interface DigitsDataOptions {
 
 /**
  * Grey 28×28 pictures of digits that look handwritten, generated here: nothing is downloaded. The test pictures are of
- * other handwriting than the training pictures. Either part is generated when its first sample is asked for.
+ * other handwriting than the training pictures. Each is drawn when it is first looked at.
  * @throws ConfigError on an unknown option or a count or seed that makes no sense
  * @example
  * const data = await datasets.digits()
@@ -35,9 +35,9 @@ export interface DigitsDataOptions {
 export async function digits(options: DigitsDataOptions = {}): Promise<TrainTest> {
   checkOptions('datasets.digits', options, ['seed', 'trainCount', 'testCount'])
   const { seed = 1, trainCount = 12_000, testCount = 2_400 } = options
-  // One picture each, so that a wrong option is found now and not at the first sample.
+  // Wrong options are found now and not at the first sample.
   for (const [name, count] of Object.entries({ trainCount, testCount })) checkCount(name, count)
-  generateDigits({ split: 'train', count: 1, seed })
+  prepareDigits({ split: 'train', count: 1, seed })
   return { train: lazyDigits('train', trainCount, seed), test: lazyDigits('test', testCount, seed) }
 }
 
@@ -53,18 +53,30 @@ function checkCount(name: string, count: number): void {
 }
 
 function lazyDigits(split: 'train' | 'test', count: number, seed: number): Dataset {
-  let made: Dataset | undefined
+  const size = side * side
+  let made: { readonly digits: PreparedDigits; readonly images: Uint8Array; readonly drawn: Uint8Array } | undefined
   return makeDataset({
     length: count,
     sampleShape: [side, side, 1],
     dtype: 'u8',
     classes: digitNames,
     get(i) {
-      if (made === undefined) {
-        const { images, labels } = generateDigits({ split, count, seed })
-        made = arrayDataset(images, labels, [side, side, 1], 'u8', digitNames)
+      made ??= {
+        digits: prepareDigits({ split, count, seed }),
+        images: new Uint8Array(count * size),
+        drawn: new Uint8Array(count),
       }
-      return made.get(i)
+      const { digits, images, drawn } = made
+      return {
+        // Who splits or counts looks at labels alone.
+        get x() {
+          const image = images.subarray(i * size, (i + 1) * size)
+          if (drawn[i] === 0) digits.draw(i, image)
+          drawn[i] = 1
+          return image
+        },
+        y: digits.labels[i],
+      }
     },
   })
 }

@@ -85,6 +85,23 @@ const defaultCount = { train: 12_000, test: 2_400 } as const
  * @throws ConfigError when the split is unknown, or count or seed is not a suitable integer
  */
 export function generateDigits(options: DigitsOptions): Digits {
+  const { count, labels, draw } = prepareDigits(options)
+  const images = new Uint8Array(count * side * side)
+  for (let i = 0; i < count; i++) draw(i, images.subarray(i * side * side, (i + 1) * side * side))
+  return { images, labels }
+}
+
+/** Digits whose labels are known and whose pictures are drawn one by one. */
+export interface PreparedDigits {
+  readonly count: number
+  /** [count], 0 to 9. */
+  readonly labels: Uint8Array
+  /** Draws picture i into 28 · 28 zeros. */
+  draw(i: number, image: Uint8Array): void
+}
+
+/** {@link generateDigits} in pieces: thousands of pictures at once would keep the calling thread for a second. */
+export function prepareDigits(options: DigitsOptions): PreparedDigits {
   checkOptions('generateDigits', options, ['split', 'count', 'seed'])
   const { split, seed = 1 } = options
   if (!Object.hasOwn(manners, split)) {
@@ -103,16 +120,17 @@ export function generateDigits(options: DigitsOptions): Digits {
   const orderKey = hashString(`digits order ${split} ${seed}`)
   const manner = manners[split]
   const skeletons = manner.skeletons.map((styles) => styles.map(parseSkeleton))
-  const images = new Uint8Array(count * side * side)
   const labels = new Uint8Array(count)
   let order: number[] = []
   for (let i = 0; i < count; i++) {
     if (i % 10 === 0) order = new Random(orderKey, i).shuffle([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     labels[i] = order[i % 10]
-    const image = images.subarray(i * side * side, (i + 1) * side * side)
-    drawDigit(image, skeletons[labels[i]], manner, new Random(key, i))
   }
-  return { images, labels }
+  return {
+    count,
+    labels,
+    draw: (i, image) => drawDigit(image, skeletons[labels[i]], manner, new Random(key, i)),
+  }
 }
 
 function checkInteger(name: string, value: number, least: number): void {

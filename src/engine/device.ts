@@ -6,6 +6,7 @@ import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
 import { verifyKernel } from '../kernel/verify.ts'
+import { debugKernel, debugLevel } from './debug.ts'
 
 const keptKernels = 2048
 
@@ -23,7 +24,7 @@ const homes = new WeakMap<Variable, Home>()
 export class Device {
   readonly backend: Backend
   /** Kernels are verified before they are handed to the backend; tests and JUANJI_DEBUG switch it on. */
-  verify = false
+  verify = debugLevel > 0
   readonly #kernels = new Map<string, Kernel>()
   readonly #abandoned: FinalizationRegistry<() => void>
   #arena: Block | undefined
@@ -59,6 +60,7 @@ export class Device {
     }
     const kernel = spec.build(this.target)
     if (this.verify) verifyKernel(kernel, this.target)
+    debugKernel(kernel)
     this.#kernels.set(spec.key, kernel)
     if (this.#kernels.size > keptKernels) this.#kernels.delete(this.#kernels.keys().next().value as string)
     return kernel

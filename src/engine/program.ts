@@ -1,11 +1,31 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
-
+import { nextTurn, now } from '#platform'
 import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
 import type { TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
 import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
+import { debugPlan, debugRun } from './debug.ts'
 import type { Device } from './device.ts'
+
+/** Calls of a program that is made ready without letting the event loop go on first. */
+const smallProgram = 8
+/** How long the calling thread is kept at once. */
+const pieceMs = 8
+
+/** Cuts work on the calling thread: `if (pieces.over) await pieces.next()` lets the event loop go on. */
+class Pieces {
+  #end = now() + pieceMs
+
+  get over(): boolean {
+    return now() > this.#end
+  }
+
+  async next(): Promise<void> {
+    await nextTurn()
+    this.#end = now() + pieceMs
+  }
+}
 
 /** Everything a program holds that the collector does not see. */
 class Holdings {
@@ -36,10 +56,15 @@ export class Program {
   async #run(inputs: readonly TypedArray[], data: ((node: Node) => TypedArray) | undefined): Promise<TypedArray[]> {
     const { plan, device } = this
     const { backend } = device
-    const table = this.#load()
+    const table = await this.#load()
     const bound: Block[] = []
-    for (const [i, region] of plan.regions.entries()) bound.push(await this.#bind(i, region, inputs, data))
-    await backend.run(table, bound)
+    const pieces = new Pieces()
+    for (const [i, region] of plan.regions.entries()) {
+      // The first run carries every Variable over.
+      if (pieces.over) await pieces.next()
+      bound.push(await this.#bind(i, region, inputs, data))
+    }
+    await debugRun(plan.calls.length, () => backend.run(table, bound))
     const results: TypedArray[] = new Array(plan.outputs.length)
     for (const [i, region] of plan.regions.entries()) {
       if (region.kind !== 'output') continue
@@ -49,13 +74,22 @@ export class Program {
     return results
   }
 
-  #load(): LoadedTable {
+  /** Builds and compiles what is missing, in pieces: the caller's event loop goes on. */
+  async #load(): Promise<LoadedTable> {
     const holdings = this.#holdings
     if (holdings.table === undefined) {
-      const instructions = this.plan.calls.map(
-        (call): Instruction => ({ ...call, kernel: this.device.kernel(call.spec) }),
-      )
-      holdings.table = this.device.backend.load(instructions, this.plan.regions.length)
+      const { device, plan } = this
+      const instructions: Instruction[] = []
+      const pieces = new Pieces()
+      // What led here, tracing and planning a large program, was a piece of its own.
+      if (plan.calls.length > smallProgram) await pieces.next()
+      for (const call of plan.calls) {
+        if (pieces.over) await pieces.next()
+        const kernel = device.kernel(call.spec)
+        device.backend.prepare(kernel)
+        instructions.push({ ...call, kernel })
+      }
+      holdings.table = device.backend.load(instructions, plan.regions.length)
     }
     return holdings.table
   }

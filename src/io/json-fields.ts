@@ -99,3 +99,27 @@ export class Field {
     return found
   }
 }
+
+const widest = 110
+
+/** JSON for people: what fits on a line stays on it. */
+export function showJson(value: unknown, indent = ''): string {
+  const short = JSON.stringify(value)
+  if (typeof value !== 'object' || value === null || short.length + indent.length <= widest) {
+    return typeof value === 'object' && value !== null ? spaced(value) : short
+  }
+  const inner = `${indent}  `
+  const entries = Array.isArray(value)
+    ? value.map((element) => inner + showJson(element, inner))
+    : Object.entries(value).map(([name, field]) => `${inner}${JSON.stringify(name)}: ${showJson(field, inner)}`)
+  const [open, close] = Array.isArray(value) ? '[]' : '{}'
+  return `${open}\n${entries.join(',\n')}\n${indent}${close}`
+}
+
+/** On one line, with spaces where one looks for them. */
+function spaced(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spaced).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const fields = Object.entries(value).map(([name, field]) => `${JSON.stringify(name)}: ${spaced(field)}`)
+  return fields.length === 0 ? '{}' : `{ ${fields.join(', ')} }`
+}

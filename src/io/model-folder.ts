@@ -23,7 +23,7 @@ import type { LayerJson } from '../nn/index.ts'
 import { layerFromJson } from '../nn/index.ts'
 import { type Json, layerToJson } from '../nn/layer.ts'
 import { describe, init, type Model } from '../nn/model.ts'
-import { Field } from './json-fields.ts'
+import { Field, showJson } from './json-fields.ts'
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from './safetensors.ts'
 
 const formatName = 'juanji-model'
@@ -148,7 +148,7 @@ export async function saveModel(
   await claimModelFolder(folder, options)
   await removeTree(joinPath(folder, 'model.json'))
   await writeParts(folder, contents)
-  await writeFileAtomic(joinPath(folder, 'model.json'), `${JSON.stringify(modelJson(contents), undefined, 2)}\n`)
+  await writeFileAtomic(joinPath(folder, 'model.json'), `${showJson(modelJson(contents))}\n`)
 }
 
 /** Writes what there is of a run that was stopped: all but model.json. */
@@ -165,7 +165,7 @@ async function writeParts(folder: string, { model, data, history }: ModelContent
   const metadata = { format: formatName, layout: 'channels-last', juanji: version }
   await writeFileAtomic(joinPath(folder, 'weights.safetensors'), writeSafetensors(tensors, metadata))
   if (data !== undefined) {
-    await writeFileAtomic(joinPath(folder, 'data.json'), `${JSON.stringify(data, undefined, 2)}\n`)
+    await writeFileAtomic(joinPath(folder, 'data.json'), `${showJson(data)}\n`)
   }
   if (history !== undefined) await writeHistory(folder, history)
 }
@@ -310,7 +310,10 @@ function checkLayer(field: Field, depth = 0): void {
   field.get('type').string()
   if (field.get('options').isThere) field.get('options').object()
   if (!field.get('layers').isThere) return
-  for (const [, inner] of field.get('layers').entries()) checkLayer(inner, depth + 1)
+  for (const inner of field.get('layers').elements()) {
+    inner.get('name').string()
+    checkLayer(inner, depth + 1)
+  }
 }
 
 /** Builds the tree; its parameters are counted first, so that a wrong number can't ask for more memory than the file holds. */

@@ -225,7 +225,7 @@ export class KernelBuilder {
   }
 
   if(condition: Expr, then: () => void, otherwise: () => void = () => {}): void {
-    this.#push({ op: 'if', condition, then: this.#record(then), otherwise: this.#record(otherwise) })
+    this.#push({ op: 'if', condition, consequent: this.#record(then), otherwise: this.#record(otherwise) })
   }
 
   #record(body: () => void): Statement[] {

@@ -142,7 +142,7 @@ export type Statement =
   | {
       readonly op: 'if'
       readonly condition: Expr
-      readonly then: readonly Statement[]
+      readonly consequent: readonly Statement[]
       readonly otherwise: readonly Statement[]
     }
   | { readonly op: 'call'; readonly callee: KernelFunction; readonly args: readonly Argument[] }

@@ -42,7 +42,7 @@ export function printStatement(s: Statement): string[] {
     }
     case 'if': {
       const otherwise = s.otherwise.length > 0 ? ['else', ...printBlock(s.otherwise)] : []
-      return [`if ${printExpr(s.condition)}`, ...printBlock(s.then), ...otherwise]
+      return [`if ${printExpr(s.condition)}`, ...printBlock(s.consequent), ...otherwise]
     }
     case 'call':
       return [`${s.callee.name}(${s.args.map(printArgument).join(', ')})`]

@@ -47,8 +47,7 @@ const pointQ: Statement = { op: 'point', pointer: q, index: int(0) }
 const pointR: Statement = { op: 'point', pointer: r, index: int(0) }
 /** An `if` statement. */
 const when = (condition: Expr, body: Statement[] = [], otherwise: Statement[] = []): Statement => {
-  // biome-ignore lint/suspicious/noThenProperty: the language's word
-  return { op: 'if', condition, then: body, otherwise }
+  return { op: 'if', condition, consequent: body, otherwise }
 }
 const loop = (body: Statement[], index?: Local): Statement => ({
   op: 'loop',

@@ -203,7 +203,7 @@ class Verifier {
           same(s.condition.type, { kind: 'bool', lanes: 1 }),
           `condition is ${show(s.condition.type)}, not bool`,
         )
-        this.#block(s.then)
+        this.#block(s.consequent)
         this.#block(s.otherwise)
         return
       case 'call':

@@ -77,6 +77,6 @@ export function layerFromJson(json: LayerJson, source = 'model.json'): Layer {
       fix: didYouMean(String(json.type), layerTypes),
     })
   }
-  const layers = Object.entries(json.layers ?? {}).map(([name, inner]) => [name, layerFromJson(inner, source)] as const)
+  const layers = (json.layers ?? []).map((inner) => [inner.name, layerFromJson(inner, source)] as const)
   return reader(json.options ?? {}, new Map(layers))
 }

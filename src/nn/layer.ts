@@ -8,7 +8,8 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 export interface LayerJson {
   readonly type: string
   readonly options?: { readonly [name: string]: Json }
-  readonly layers?: { readonly [name: string]: LayerJson }
+  /** Layers inside, in order. A list: JSON objects do not keep the order of names that are numbers. */
+  readonly layers?: readonly (LayerJson & { readonly name: string })[]
 }
 
 /** How a parameter gets its first values. Bounds and deviations in the parameter's own unit. */
@@ -76,12 +77,11 @@ export interface Layer {
 
 /** The description, ready for JSON. */
 export function layerToJson(layer: Layer): LayerJson {
+  const { type, options, layers } = layer
   return {
-    type: layer.type,
-    ...(Object.keys(layer.options).length > 0 ? { options: layer.options } : {}),
-    ...(layer.layers === undefined
-      ? {}
-      : { layers: Object.fromEntries(layer.layers.map(([name, inner]) => [name, layerToJson(inner)])) }),
+    type,
+    ...(Object.keys(options).length > 0 ? { options } : {}),
+    ...(layers === undefined ? {} : { layers: layers.map(([name, inner]) => ({ name, ...layerToJson(inner) })) }),
   }
 }
 

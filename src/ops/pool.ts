@@ -4,7 +4,7 @@ import { type Shape, showShape } from '../base/shape.ts'
 import { makeNode, type Node } from '../graph/node.ts'
 import type { Algorithm, KernelOp } from '../graph/op.ts'
 import { type PoolArguments, type PoolMode, poolCall, poolShape, poolSpec } from '../kernel/builders/window/pool.ts'
-import { outputSize, type Pads, perAxis, resolvePads, showValue } from './conv/padding.ts'
+import { outputSize, type Padding, type Pads, perAxis, resolvePads, showValue } from './conv/padding.ts'
 import { checkDType, checkFilled } from './operands.ts'
 import { mean } from './reduce.ts'
 
@@ -157,7 +157,7 @@ export interface PoolOptions {
   /** Step of the window. Default: kernelSize. */
   readonly stride?: number | readonly number[]
   /** As for convolutions, but less than the window on every side. Default 0. */
-  readonly padding?: 'valid' | 'same' | number | readonly (number | readonly number[])[]
+  readonly padding?: Padding
 }
 
 export interface AvgPoolOptions extends PoolOptions {

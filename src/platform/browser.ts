@@ -146,6 +146,18 @@ function blockedWorker(name: string): UnsupportedError {
   })
 }
 
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    // Timers wait 4 ms and more when they follow each other; messages do not.
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(undefined)
+  })
+}
+
 export function now(): number {
   return performance.now()
 }

@@ -207,6 +207,10 @@ export function createWorker(source: string, name: string): PlatformWorker {
   }
 }
 
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
 export function now(): number {
   return performance.now()
 }

@@ -41,6 +41,9 @@ export interface Platform {
   /** Starts a worker from the text of a classic script. Set its handlers before the next `await`. */
   createWorker(source: string, name: string): PlatformWorker
 
+  /** Lets everything else run that waits for the event loop: long work on the calling thread is cut with it. */
+  nextTurn(): Promise<void>
+
   /** Milliseconds on a clock that never goes back. */
   now(): number
   /** An environment variable; undefined when unset, and always in a page. */

@@ -3,7 +3,7 @@ import type { DType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
-import { Accesses } from './access.ts'
+import { Accesses, isContiguous } from './access.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
 import { layOut } from './memory.ts'
@@ -24,11 +24,18 @@ export interface Assignment {
  * @param outputs become buffers of their own, contiguous
  */
 export function schedule(outputs: readonly Node[], assignments: readonly Assignment[], target: Target): Plan {
-  const { nodes, roots } = simplify([...outputs, ...assignments.map((a) => a.value)])
+  const { nodes, roots: wanted } = simplify([...outputs, ...assignments.map((a) => a.value)])
   const accesses = new Accesses()
-  // What leaves the program needs memory of its own: views are copied (leaves are copied when the plan is emitted).
   for (const node of nodes) accesses.of(node)
-  for (const root of roots) accesses.copy(root)
+  // What leaves the program needs memory of its own. A view that only names another shape stands for what is behind it;
+  // other views are copied here, leaves when the plan is emitted.
+  const roots = wanted.map((root) => {
+    const { source, layout } = accesses.of(root)
+    const whole = isContiguous(layout) && layout.offset === 0 && sizeOf(source.shape) === sizeOf(root.shape)
+    if (whole && source.op.kind !== 'leaf') return source
+    accesses.copy(root)
+    return root
+  })
   const { units, stored } = fuse(nodes, new Set(roots), accesses, target)
 
   const emitter = new Emitter(accesses, stored, target)

@@ -1,7 +1,7 @@
 /** The training loop. */
 
 import type { TypedArray } from '../base/dtype.ts'
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, didYouMean, ShapeError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
 import { sameShape, showShape } from '../base/shape.ts'
 import { checkBatchSize, type Dataset, split } from '../data/dataset.ts'
@@ -12,6 +12,9 @@ import { compile, describeDevice, type Tensor, valueAndGrad } from '../tensor/in
 import { correct, evaluate, type Loss, lossOrDefault } from './evaluate.ts'
 import type { EndEvent, EpochEvent, TrainEvent } from './events.ts'
 
+export const lrSchedules = ['constant', 'cosine'] as const
+export type LrSchedule = (typeof lrSchedules)[number]
+
 export interface FitOptions {
   /** Passes over the training data; default 5. */
   readonly epochs?: number
@@ -19,6 +22,11 @@ export interface FitOptions {
   readonly batchSize?: number
   /** Default adam(1e-3). */
   readonly optimizer?: Optimizer
+  /**
+   * How the learning rate goes over the run: `'constant'` (default), or `'cosine'`, from the optimizer's down to 0
+   * (Loshchilov and Hutter 2017, without restarts).
+   */
+  readonly lrSchedule?: LrSchedule
   /** A share of the data to hold out, each class in proportion, or a data set; default 0.1. 0 for none. */
   readonly validation?: number | Dataset
   /** Decides initial weights, split and order. Default 0. */
@@ -51,9 +59,17 @@ function isModel(net: Layer | Model): net is Model {
  * const run = await fit(simpleCnn(), data.train, { epochs: 5, seed: 1, onEvent: console.log })
  */
 export async function fit(net: Layer | Model, dataset: Dataset, options: FitOptions = {}): Promise<Run> {
-  const { epochs = 5, batchSize = 64, seed = 0, validation = 0.1, signal } = options
+  const { epochs = 5, batchSize = 64, seed = 0, validation = 0.1, lrSchedule = 'constant', signal } = options
   const emit = options.onEvent ?? (() => {})
   checkBatchSize('fit', batchSize)
+  if (!lrSchedules.includes(lrSchedule)) {
+    throw new ConfigError({
+      where: 'fit',
+      what: `there is no lrSchedule '${lrSchedule}'`,
+      expected: lrSchedules.join(' or '),
+      fix: didYouMean(lrSchedule, lrSchedules),
+    })
+  }
   if (!Number.isInteger(epochs) || epochs < 1) {
     throw new ConfigError({
       where: 'fit',
@@ -94,6 +110,9 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
     ...(await describeDevice()),
   })
   const history: EpochEvent[] = []
+  const baseRate = optimizer.learningRate
+  const rateAt = (progress: number) =>
+    lrSchedule === 'cosine' ? (baseRate * (1 + Math.cos(Math.PI * progress))) / 2 : baseRate
   const begin = performance.now()
   let best:
     | { epoch: number; accuracy: number; weights: Map<string, { shape: Shape; data: TypedArray }> | undefined }
@@ -109,6 +128,7 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
       let seen = 0
       let steps = 0
       for await (const { x, y } of train.batches({ size: batchSize, seed, epoch })) {
+        optimizer.learningRate = rateAt((epoch - 1 + steps / stepsPerEpoch) / epochs)
         const [batchLoss, batchRight] = await step(x, y)
         lossSum += (await batchLoss.item()) * y.size
         right += await batchRight.item()
@@ -153,6 +173,7 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
       emit(event)
     }
   } finally {
+    optimizer.learningRate = baseRate
     model.eval()
   }
   if (best?.weights !== undefined && best.epoch < done) await model.load(best.weights)

@@ -1,5 +1,5 @@
 export type { EvaluateOptions, Evaluation, Loss, Prediction } from './evaluate.ts'
 export { evaluate, predict } from './evaluate.ts'
 export type { EndEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from './events.ts'
-export type { FitOptions, Run } from './fit.ts'
-export { fit } from './fit.ts'
+export type { FitOptions, LrSchedule, Run } from './fit.ts'
+export { fit, lrSchedules } from './fit.ts'

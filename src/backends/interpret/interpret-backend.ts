@@ -183,6 +183,11 @@ class InterpretBackend implements Backend {
 
   // Kernels.
 
+  prepare(kernel: Kernel): void {
+    this.#checkOpen()
+    this.#compile(kernel)
+  }
+
   load(instructions: readonly Instruction[], regions: number): LoadedTable {
     this.#checkOpen()
     const steps = instructions.map((instruction) => {

@@ -149,7 +149,7 @@ class Printer implements Dialect {
           this.#countWrites(statement.body)
           break
         case 'if':
-          this.#countWrites(statement.then)
+          this.#countWrites(statement.consequent)
           this.#countWrites(statement.otherwise)
       }
     }
@@ -206,7 +206,7 @@ class Printer implements Dialect {
         return
       case 'if':
         this.#line(`if (${this.#value(s.condition, 0)}) {`)
-        this.#block(s.then)
+        this.#block(s.consequent)
         if (s.otherwise.length > 0) {
           this.#line('} else {')
           this.#block(s.otherwise)

@@ -217,7 +217,7 @@ class FunctionPrinter {
       case 'if':
         this.#value(s.condition)
         code.block(op.if)
-        this.#statements(s.then)
+        this.#statements(s.consequent)
         if (s.otherwise.length > 0) {
           code.op(op.else)
           this.#statements(s.otherwise)

@@ -300,6 +300,11 @@ class WasmBackend implements Backend {
 
   // Kernels and tables.
 
+  prepare(kernel: Kernel): void {
+    this.#checkOpen()
+    this.#slot(kernel)
+  }
+
   load(instructions: readonly Instruction[], _regions: number): LoadedTable {
     this.#checkOpen()
     const slots = instructions.map(({ kernel }) => {

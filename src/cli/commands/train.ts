@@ -11,6 +11,8 @@ import {
   type Evaluation,
   evaluate,
   fit,
+  type LrSchedule,
+  lrSchedules,
   models,
   nextRunFolder,
   optim,
@@ -45,6 +47,7 @@ interface TrainOptions extends CommonOptions, DeviceChoice, DataChoice {
   readonly batchSize: number
   readonly lr?: number
   readonly optimizer: string
+  readonly lrSchedule: string
   readonly arch: string
   readonly seed: number
   readonly out?: string
@@ -76,9 +79,10 @@ export function addTrain(program: Command, run: Runner): void {
     .option('--batch-size <n>', 'samples a step', wholeNumber(1), 64)
     .option('--optimizer <name>', `${Object.keys(optimizers).join(', ')} (momentum 0.9)`, 'adam')
     .option('--lr <rate>', 'learning rate (default: 0.001, for sgd 0.05)', positiveNumber)
+    .option('--lr-schedule <name>', `how it goes over the run: ${lrSchedules.join(', ')}`, 'cosine')
     .option('--seed <n>', 'decides first weights, validation part and order', wholeNumber(0), 1)
     .option('--data <folder>', 'where the files of the data set are (default: images/mnist in the folder JUANJI_DATA)')
-    .option('--limit <n>', 'use only the first n samples, for a quick try', wholeNumber(20))
+    .option('--limit <n>', 'use only the first n samples, at least 100, for a quick try', wholeNumber(100))
     .option('--out <folder>', 'where the model goes (default: runs/<dataset>-1, -2, …)')
     .option('--force', 'replace a model that is in the folder')
     .option('--demo', 'show some predictions at the end')
@@ -92,6 +96,7 @@ interface Plan {
   readonly dataset: DatasetName
   readonly architecture: keyof typeof architectures
   readonly optimizer: keyof typeof optimizers
+  readonly lrSchedule: LrSchedule
   readonly folder: string
 }
 
@@ -101,8 +106,11 @@ async function plan(name: string, options: TrainOptions): Promise<Plan> {
   if (architecture === undefined) throw unknownName('architecture', options.arch, Object.keys(architectures))
   const optimizer = Object.keys(optimizers).find((known) => known === options.optimizer)
   if (optimizer === undefined) throw unknownName('optimizer', options.optimizer, Object.keys(optimizers))
+  const lrSchedule = lrSchedules.find((known) => known === options.lrSchedule)
+  if (lrSchedule === undefined) throw unknownName('learning-rate schedule', options.lrSchedule, lrSchedules)
   return {
     dataset,
+    lrSchedule,
     architecture: architecture as Plan['architecture'],
     optimizer: optimizer as Plan['optimizer'],
     folder: options.out ?? (await nextRunFolder('runs', dataset)),
@@ -149,6 +157,7 @@ async function trainInto(
     epochs: options.epochs,
     batchSize: options.batchSize,
     optimizer: optimizers[chosen.optimizer](options.lr),
+    lrSchedule: chosen.lrSchedule,
     validation,
     seed: options.seed,
     signal,

@@ -60,7 +60,9 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
   // Steps of the copy of a block lie an odd number of cache lines apart, so that a tile's steps use all cache sets.
   const copyStride = 16 * (2 * Math.ceil(blockRows / 32) + 1)
   const perPanel = blockRows * columns * pieceLength
-  const panelsPerTask = Math.max(1, Math.min(panels, Math.round(multiplyAddsPerTask / Math.max(1, perPanel))))
+  // Copying a block is worth it for several panels only.
+  const fewest = shape.left === 'm' ? 8 : 1
+  const panelsPerTask = Math.min(panels, Math.max(fewest, Math.round(multiplyAddsPerTask / Math.max(1, perPanel))))
   const panelGroups = Math.ceil(panels / panelsPerTask)
   const params = [
     args.batch,

@@ -1,0 +1,441 @@
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Io } from '../src/cli/io.ts'
+import { runProgram } from '../src/cli/program.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'juanji-cli-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+interface Place {
+  readonly terminal?: boolean
+  readonly columns?: number
+  readonly environment?: Readonly<Record<string, string>>
+  /** Called with everything that was written so far; may press Ctrl-C. */
+  readonly watch?: (written: string, pressCtrlC: () => void) => void
+}
+
+/** Runs one command line in this process. */
+async function juanji(argv: readonly string[], place: Place = {}): Promise<Outcome> {
+  let out = ''
+  let err = ''
+  let interrupt: (() => void) | undefined
+  const wrote = () => place.watch?.(out + err, () => interrupt?.())
+  const stream = (add: (text: string) => void) => ({
+    write(text: string) {
+      add(text)
+      wrote()
+    },
+    isTerminal: place.terminal ?? false,
+    columns: () => place.columns ?? 80,
+  })
+  const io: Io = {
+    out: stream((text) => {
+      out += text
+    }),
+    err: stream((text) => {
+      err += text
+    }),
+    environment: (name) => place.environment?.[name],
+    onInterrupt(handler) {
+      interrupt = handler
+      return () => {
+        interrupt = undefined
+      }
+    },
+    quit(code) {
+      throw new Error(`quit with ${code}`)
+    },
+  }
+  const code = await runProgram(argv, io)
+  return { code, out, err }
+}
+
+const events = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+
+const more = '(juanji --help lists commands and options; so does --help behind a command)\n'
+
+describe('wrong usage ends with 2 before any work', () => {
+  const cases: [argv: string[], err: string][] = [
+    [['trian', 'digits'], `error: unknown command 'trian'\n(Did you mean train?)\n${more}`],
+    [['train'], `error: missing required argument 'dataset'\n${more}`],
+    [['train', 'digits', '--epoch', '3'], `error: unknown option '--epoch'\n(Did you mean --epochs?)\n${more}`],
+    [
+      ['train', 'digits', '--batch-size', '0'],
+      `error: option '--batch-size <n>' argument '0' is invalid. expected a whole number of at least 1.\n${more}`,
+    ],
+    [
+      ['train', 'digits', '--lr', 'fast'],
+      `error: option '--lr <rate>' argument 'fast' is invalid. expected a number above 0.\n${more}`,
+    ],
+    [
+      ['train', 'digit'],
+      "ConfigError: data set: there is no data set 'digit'.\n  expected  digits, mnist\n  fix       did you mean 'digits'?\n",
+    ],
+    [
+      ['train', 'digits', '--arch', 'simplecn'],
+      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'simpleCnn'?\n",
+    ],
+    [
+      ['train', 'digits', '--optimizer', 'adamm'],
+      "ConfigError: optimizer: there is no optimizer 'adamm'.\n  expected  adam, adamw, sgd\n  fix       did you mean 'adam'?\n",
+    ],
+    [
+      ['train', 'digits', '--backend', 'wsm'],
+      "ConfigError: backend: there is no backend 'wsm'.\n  expected  wasm, interpret\n  fix       did you mean 'wasm'?\n",
+    ],
+    [
+      ['train', 'digits', '--data', 'x'],
+      'ConfigError: --data: the digits are generated, they are read from no folder.\n  got       --data x\n  expected  no --data for digits\n  fix       leave --data out, or name another data set: juanji train mnist --data DIR\n',
+    ],
+    [
+      ['bench', '--work', 'conv3x3-64@33'],
+      "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64\n  fix       did you mean 'conv3x3-64@32'?\n",
+    ],
+    [
+      ['explain', 'convolution'],
+      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv\n  fix       use one of: conv\n",
+    ],
+    [
+      ['explain', 'conv', '--input', '1 2; 3'],
+      `error: option '--input <rows>' argument '1 2; 3' is invalid. expected rows of equal length.\n${more}`,
+    ],
+    [
+      ['evaluate', 'no/such/folder'],
+      'ConfigError: no/such/folder: cannot open the model: there is no such folder.\n  expected  a folder with model.json and weights.safetensors\n  fix       check the path, or train a model: juanji train digits\n',
+    ],
+    [
+      ['summary', 'resnet9'],
+      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'resnet8'?\n",
+    ],
+  ]
+
+  test.each(cases)('%j', async (argv, err) => {
+    expect(await juanji(argv)).toEqual({ code: 2, out: '', err })
+  })
+
+  test('mnist without its files', async () => {
+    const { code, out, err } = await juanji(['train', 'mnist', '--data', folder, '--out', join(folder, 'model')])
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toBe(
+      `ConfigError: ${folder}: MNIST's files are not in this folder.\n` +
+        '  got       none of the four files\n' +
+        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each plain or as .gz\n' +
+        '  fix       get them from https://ossci-datasets.s3.amazonaws.com/mnist/ (the name and .gz), or name the folder that holds them\n',
+    )
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('an output folder that holds a model', async () => {
+    await writeFile(join(folder, 'model.json'), '{}')
+    expect(await juanji(['train', 'digits', '--out', folder])).toEqual({
+      code: 2,
+      out: '',
+      err:
+        `ConfigError: ${folder}: the folder already holds a model.\n` +
+        '  expected  a new or empty folder\n' +
+        '  fix       choose another folder, or replace what is there with --force (in code: force: true)\n',
+    })
+    expect(await readFile(join(folder, 'model.json'), 'utf8')).toBe('{}')
+  })
+
+  test('an output folder that cannot be made', async () => {
+    await writeFile(join(folder, 'file'), '')
+    expect(await juanji(['train', 'digits', '--out', join(folder, 'file', 'model')])).toEqual({
+      code: 2,
+      out: '',
+      err:
+        `ConfigError: ${join(folder, 'file', 'model')}: cannot make this folder: a part of this path is a file, not a folder.\n` +
+        '  fix       name a folder\n',
+    })
+  })
+})
+
+describe('help', () => {
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor'])(
+    '%s --help has an example',
+    async (name) => {
+      const { code, out, err } = await juanji([name, '--help'])
+      expect([code, err]).toEqual([0, ''])
+      expect(out).toMatch(new RegExp(`^Usage: juanji ${name}`))
+      expect(out).toMatch(new RegExp(`Examples?:\\n {2}\\$ juanji ${name}`))
+      expect(out).toContain('--json')
+    },
+  )
+
+  test('--version', async () => {
+    const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
+    expect(await juanji(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+  })
+})
+
+describe('a model', () => {
+  let trained: string
+  let outcome: Outcome
+  beforeAll(async () => {
+    trained = await mkdtemp(join(tmpdir(), 'juanji-trained-'))
+    const model = join(trained, 'model')
+    const argv = ['train', 'digits', '--limit', '300', '--epochs', '2', '--batch-size', '32', '--out', model, '--json']
+    outcome = await juanji(argv)
+  })
+  afterAll(() => rm(trained, { recursive: true }))
+
+  test('training says what happens, one event a line', () => {
+    expect([outcome.code, outcome.err]).toEqual([0, ''])
+    const [start, first, second, done] = events(outcome.out)
+    expect(start).toMatchObject({
+      event: 'start',
+      dataset: 'digits',
+      trainSamples: 270,
+      validationSamples: 30,
+      epochs: 2,
+    })
+    for (const [i, epoch] of [first, second].entries()) {
+      expect(epoch).toMatchObject({ event: 'epoch', epoch: i + 1 })
+      for (const name of ['loss', 'accuracy', 'validationAccuracy', 'samplesPerSecond'])
+        expect(epoch[name]).toBeTypeOf('number')
+    }
+    expect(second.loss).toBeLessThan(first.loss)
+    expect(done).toMatchObject({ event: 'done', loss: second.loss, testSamples: 300, model: join(trained, 'model') })
+    expect(done.testAccuracy).toBeGreaterThan(0.1)
+    expect(done.testLoss).toBeGreaterThan(0)
+  })
+
+  test('the folder tells how it came about', async () => {
+    const model = join(trained, 'model')
+    expect(await readdir(model)).toEqual(['data.json', 'history.jsonl', 'model.json', 'weights.safetensors'])
+    const [head, ...epochs] = events(await readFile(join(model, 'history.jsonl'), 'utf8'))
+    expect(head.options).toMatchObject({ dataset: 'digits', epochs: 2, batchSize: 32, seed: 1 })
+    expect(head.machine.backend).toMatch(/^wasm/)
+    expect(epochs.map((epoch) => epoch.epoch)).toEqual([1, 2])
+    expect(JSON.parse(await readFile(join(model, 'data.json'), 'utf8'))).toMatchObject({
+      dataset: 'digits',
+      limit: 300,
+    })
+  })
+
+  test('the same seed gives the same bits, with any number of threads', async () => {
+    const again = async (threads: string) => {
+      const argv = [
+        'train',
+        'digits',
+        '--limit',
+        '300',
+        '--epochs',
+        '2',
+        '--batch-size',
+        '32',
+        '--threads',
+        threads,
+        '--json',
+      ]
+      const { out } = await juanji([...argv, '--out', join(folder, threads)])
+      const { loss, testLoss } = events(out).at(-1)
+      return { loss, testLoss }
+    }
+    const { loss, testLoss } = events(outcome.out).at(-1)
+    for (const threads of ['1', '3']) expect(await again(threads)).toEqual({ loss, testLoss })
+  })
+
+  test('evaluate measures what training measured', async () => {
+    const { code, out } = await juanji(['evaluate', join(trained, 'model'), '--limit', '300', '--json'])
+    const { testLoss, testAccuracy } = events(outcome.out).at(-1)
+    expect(code).toBe(0)
+    expect(events(out)).toMatchObject([{ event: 'done', dataset: 'digits', testLoss, testAccuracy, testSamples: 300 }])
+  })
+
+  test('predict names the classes of pictures', async () => {
+    const pixels = Buffer.from('R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=', 'base64')
+    await writeFile(join(folder, 'dot.gif'), pixels)
+    const { code, out } = await juanji([
+      'predict',
+      join(trained, 'model'),
+      join(folder, 'dot.gif'),
+      '--top',
+      '2',
+      '--json',
+    ])
+    expect(code).toBe(0)
+    const [event] = events(out)
+    expect(event).toMatchObject({ event: 'prediction', file: join(folder, 'dot.gif') })
+    expect(event.top).toHaveLength(2)
+    expect(event.top[0]).toEqual({ class: event.class, probability: event.probability })
+    expect(event.top[0].probability).toBeGreaterThanOrEqual(event.top[1].probability)
+  })
+
+  test('a picture that is not one', async () => {
+    await writeFile(join(folder, 'note.png'), 'hello world')
+    const { code, out, err } = await juanji(['predict', join(trained, 'model'), join(folder, 'note.png')])
+    expect([code, out]).toEqual([1, ''])
+    expect(err).toMatch(/note\.png: not a picture that can be decoded: /)
+    expect(err).toContain('  got       11 bytes that begin with "hello wo" (text)\n')
+  })
+
+  test('summary shows its layers', async () => {
+    const { code, out } = await juanji(['summary', join(trained, 'model')])
+    expect(code).toBe(0)
+    expect(out).toContain('2      conv2d     24×24×64      18,496     10,616,832     5\n')
+    expect(out).toContain('1,199,882 parameters, 11,992,448 multiply-adds a sample\n')
+  })
+
+  test('--force replaces the model and leaves what else is in the folder', async () => {
+    const model = join(folder, 'model')
+    await mkdir(model)
+    await writeFile(join(model, 'model.json'), 'old')
+    await writeFile(join(model, 'notes.txt'), 'mine')
+    const { code } = await juanji(['train', 'digits', '--limit', '100', '--epochs', '1', '--out', model, '--force'])
+    expect(code).toBe(0)
+    expect(JSON.parse(await readFile(join(model, 'model.json'), 'utf8')).format).toBe('juanji-model')
+    expect(await readFile(join(model, 'notes.txt'), 'utf8')).toBe('mine')
+  })
+})
+
+describe('training that ends otherwise', () => {
+  const short = ['train', 'digits', '--limit', '200', '--epochs', '50', '--batch-size', '20']
+
+  test('Ctrl-C saves what there is and ends with 130', async () => {
+    const out = join(folder, 'run')
+    let pressed = false
+    const outcome = await juanji([...short, '--out', out], {
+      watch(written, pressCtrlC) {
+        if (pressed || !written.includes('epoch 2/50')) return
+        pressed = true
+        pressCtrlC()
+      },
+    })
+    expect(outcome.code).toBe(130)
+    expect(outcome.err).toBe('Stopping after this step. Ctrl-C again quits at once.\n')
+    expect(outcome.out).toContain(`Stopped. Weights and history so far are in ${out}`)
+    expect(await readdir(out)).toEqual(['data.json', 'history.jsonl', 'weights.safetensors'])
+    expect(events(await readFile(join(out, 'history.jsonl'), 'utf8')).map((line) => line.epoch)).toEqual([
+      undefined,
+      1,
+      2,
+    ])
+    expect((await juanji(['evaluate', out])).err).toContain('the folder holds an unfinished run')
+    expect((await juanji([...short, '--out', out])).err).toContain('the folder already holds an unfinished run')
+  })
+
+  test('a second Ctrl-C quits at once', async () => {
+    const outcome = await juanji([...short, '--out', join(folder, 'run'), '--verbose'], {
+      watch(written, pressCtrlC) {
+        if (!written.includes('epoch 1/50') || written.includes('Ctrl-C again')) return
+        pressCtrlC()
+        pressCtrlC()
+      },
+    })
+    expect(outcome.err).toContain('quit with 130')
+  })
+
+  test('training that diverges says so and leaves nothing', async () => {
+    const outcome = await juanji([...short, '--optimizer', 'sgd', '--lr', '1e30', '--out', join(folder, 'run')])
+    expect(outcome.code).toBe(1)
+    expect(outcome.err).toMatch(/^ConfigError: train: the loss is no longer a number: training has diverged\./)
+    expect(outcome.err).toContain('  fix       lower the learning rate with --lr, for instance to a tenth\n')
+    expect(await readdir(folder)).toEqual([])
+  })
+})
+
+describe('on a terminal', () => {
+  const short = ['train', 'digits', '--limit', '100', '--epochs', '1', '--batch-size', '10']
+
+  test('one line is redrawn, and gone at the end', async () => {
+    const { out, err } = await juanji([...short, '--out', join(folder, 'run')], { terminal: true, columns: 60 })
+    expect(err).toMatch(/^\repoch 1\/1 {2}[█▏▎▍▌▋▊▉░]+ {2}\d+ % /)
+    expect(err.endsWith('\r\u001b[K')).toBe(true)
+    expect(err).not.toContain('\n')
+    for (const line of err.split('\r')) expect([...line.replace('\u001b[K', '')].length).toBeLessThan(60)
+    expect(out).toContain('\u001b[1mTest accuracy: ')
+  })
+
+  test('NO_COLOR is respected', async () => {
+    const place = { terminal: true, environment: { NO_COLOR: '1' } }
+    const { out } = await juanji([...short, '--out', join(folder, 'run'), '--demo'], place)
+    expect(out).not.toContain('\u001b')
+    expect(out).toMatch(/[█▀▄]{3}/)
+  })
+
+  test('the demo draws shades of grey where there are colours', async () => {
+    const { out } = await juanji([...short, '--out', join(folder, 'run'), '--demo'], { terminal: true })
+    expect(out).toContain('\u001b[38;5;232;48;5;232m▀')
+  })
+})
+
+describe('explain conv', () => {
+  test('--steps prints each window, its products, their sum and where it goes', async () => {
+    const { code, out } = await juanji(['explain', 'conv', '--steps'])
+    expect(code).toBe(0)
+    expect(out).toContain(`\
+Step 2 of 4: the window begins at input[-1][0]
+  window      kernel      products
+  ·  ·  ·     1  2  3      ·   ·   ·
+  1  2  ·  ×  4  5  6  =   4  10   ·
+  3  4  ·     7  8  9     21  32   ·
+  sum 4 + 10 + 21 + 32 = 67
+  stored in output[0][1], element 0 × 2 + 1 = 1
+`)
+    expect(out.endsWith('\nconv2d computes the same numbers.\n')).toBe(true)
+  })
+
+  test('--json', async () => {
+    const { out } = await juanji(['explain', 'conv', '--padding', '0,2,0,2', '--json'])
+    expect(events(out)).toMatchObject([
+      {
+        event: 'done',
+        output: [
+          [37, 18],
+          [11, 4],
+        ],
+        difference: 0,
+      },
+    ])
+  })
+
+  test('a kernel without a place is wrong usage', async () => {
+    const { code, err } = await juanji(['explain', 'conv', '--padding', 'valid'])
+    expect(code).toBe(2)
+    expect(err).toMatch(/^ShapeError: conv2d: the kernel is larger than the input\./)
+  })
+})
+
+/** Runs the program itself, as a process. */
+function juanjiProcess(argv: readonly string[]): Promise<Outcome> {
+  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--import', 'tsx', main, ...argv], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+  })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (data) => {
+    out += data
+  })
+  child.stderr.on('data', (data) => {
+    err += data
+  })
+  return new Promise((resolve) => child.on('exit', (code) => resolve({ code: code ?? -1, out, err })))
+}
+
+test('the process ends by itself, with the exit code of the command', async () => {
+  expect((await juanjiProcess(['explain', 'conv', '--json'])).code).toBe(0)
+  expect(await juanjiProcess(['train', 'minst'])).toEqual({
+    code: 2,
+    out: '',
+    err: "ConfigError: data set: there is no data set 'minst'.\n  expected  digits, mnist\n  fix       did you mean 'mnist'?\n",
+  })
+})
