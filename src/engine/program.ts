@@ -89,6 +89,7 @@ export class Program {
         device.backend.prepare(kernel)
         instructions.push({ ...call, kernel })
       }
+      debugPlan(plan, (call) => instructions[call].kernel.name)
       holdings.table = device.backend.load(instructions, plan.regions.length)
     }
     return holdings.table

@@ -103,8 +103,8 @@ const stats: OpCase[] = [
     inputs: [{ shape: [64, 5], range: [99, 101] }, { shape: [5], ...scale }, { shape: [5] }],
     build: (x, w, b) => n.batchNorm(x, w, b, 1e-3).y,
     reference: normalized(sameChannel, channel, 1e-3),
-    // x itself has 100 · 6e-8 of rounding against a deviation of 0.6
-    tolerance: 2e-5,
+    // The mean is known to 100 · 6e-8 only, against a deviation of 0.6; PyTorch is off by as much.
+    tolerance: 5e-5,
   },
   {
     name: 'batchNorm in pieces',

@@ -3,7 +3,7 @@ import type { BuildContext, Epilogue, Span } from '../../graph/algorithm.ts'
 import type { Node } from '../../graph/node.ts'
 import type { Algorithm } from '../../graph/op.ts'
 import { foldCall, foldSpec, plainStore } from '../../kernel/builders/contraction/index.ts'
-import { type DepthwiseArguments, depthwiseCall, depthwiseSpec } from '../../kernel/builders/window/depthwise.ts'
+import { type DepthwiseArguments, depthwiseCall, depthwiseShape, depthwiseSpec } from '../../kernel/builders/window/depthwise.ts'
 import {
   depthwisePieces,
   depthwiseWeightsCall,
@@ -22,7 +22,7 @@ function emitDepthwise(
   weights: Span,
   epilogue: Epilogue,
 ): void {
-  const shape = { multiplier: g.multiplier === 1 ? ('none' as const) : multiplied, epilogue: epilogueShape(epilogue) }
+  const shape = depthwiseShape(g, multiplied, epilogueShape(epilogue))
   const call = depthwiseCall(shape, g)
   const params = [...call.params, ...epilogue.constants]
   context.call({ spec: depthwiseSpec(shape), spans: [x, weights, ...epilogueSpans(epilogue)], ...call, params })

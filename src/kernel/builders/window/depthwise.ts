@@ -5,13 +5,40 @@
  */
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, fma, max, min, mul, rem, sub } from '../../expression.ts'
-import type { Expr, Kernel, Pointer } from '../../language.ts'
+import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from '../contraction/epilogue.ts'
 
 export interface DepthwiseShape {
   readonly multiplier: 'none' | 'spread' | 'fold'
+  /** What the code for whole windows has as constants; undefined with a multiplier. */
+  readonly inside: Inside | undefined
   readonly epilogue: EpilogueShape
+}
+
+/** Constants of the code for whole windows; with them, its addresses cost no instructions. */
+export interface Inside {
+  readonly channels: number
+  readonly kernelColumns: number
+  readonly stride: number
+  readonly dilation: number
+  /** Elements of weights from tap to tap; negative where the kernel is read backwards. */
+  readonly tap: number
+  /** Input rows from one kernel row to the next. */
+  readonly dilationRows: number
+}
+
+export function depthwiseShape(g: DepthwiseArguments, multiplied: 'spread' | 'fold', epilogue: EpilogueShape): DepthwiseShape {
+  if (g.multiplier > 1) return { multiplier: multiplied, inside: undefined, epilogue }
+  const inside: Inside = {
+    channels: g.channels,
+    kernelColumns: g.kernel[1],
+    stride: g.stride[1],
+    dilation: g.dilation[1],
+    tap: g.weights.tap,
+    dilationRows: g.dilation[0],
+  }
+  return { multiplier: 'none', inside, epilogue }
 }
 
 export interface DepthwiseArguments {
@@ -33,10 +60,13 @@ export interface DepthwiseArguments {
 }
 
 const pixelsInRegisters = 4
+/** Taps computed at once where neighbouring pixels read neighbouring inputs, so that each input is loaded once. */
+const tapsTogether = 3
 const elementsPerTask = 16384
 
 export function depthwiseSpec(shape: DepthwiseShape): KernelSpec {
-  const key = `depthwise|${shape.multiplier}|${epilogueKey(shape.epilogue)}`
+  const inside = shape.inside === undefined ? '' : Object.values(shape.inside)
+  const key = `depthwise|${shape.multiplier}|${inside}|${epilogueKey(shape.epilogue)}`
   return { key, build: (target) => buildDepthwise(shape, key, target) }
 }
 
@@ -106,7 +136,10 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
   const { lanes } = k
   const plain = shape.multiplier === 'none'
 
-  /** `count` neighbouring output pixels of a row, all channels: `rows` × `taps` of the kernel from the pointers on. */
+  /**
+   * `count` neighbouring output pixels of a row, all channels: `rows` × `taps` of the kernel from the pointers on.
+   * Everything is a run-time value: edges, multipliers.
+   */
   const pixels = (count: number) => {
     const declarations = [
       { pointer: x },
@@ -123,6 +156,8 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
       const load = (pointer: Pointer, wide: number, stride: Expr | undefined) =>
         wide === 1 ? k.load(pointer) : k.loadVector(pointer, 0, wide, stride)
 
+      const strideX = shape.multiplier === 'fold' ? multiplier : undefined
+
       /** Sums of one output channel a lane, from pointers at its first tap. */
       const sums = (fromX: Pointer, fromWeight: Pointer, wide: number): readonly Expr[] => {
         const results = offsets.map(() => k.variable(constant('f32', 0, wide), 'sum'))
@@ -136,8 +171,7 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
               const weight = k.let(load(tapWeight, wide, plain ? undefined : multiplier))
               for (const [i, sum] of results.entries()) {
                 const at = i === 0 ? tapX : k.pointFrom(tapX, offsets[i])
-                const value = k.let(load(at, wide, shape.multiplier === 'fold' ? multiplier : undefined))
-                k.set(sum, fma(value, weight, sum.value))
+                k.set(sum, fma(k.let(load(at, wide, strideX)), weight, sum.value))
               }
               k.advance(tapX, tapStep)
               k.advance(tapWeight, weightTap)
@@ -189,6 +223,7 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
   }
   const one = pixels(1)
   const several = pixels(pixelsInRegisters)
+  const whole = shape.inside === undefined ? undefined : defineWhole(k, shape.inside, x, weights, epilogue, outPixel, width, weightRow)
 
   // Taps of an axis inside the input for a window that starts at `start` (maybe before the input): from, up to.
   const clip = (start: Expr, extent: Expr, taps: Expr, dilation: Expr): [Expr, Expr] => {
@@ -216,7 +251,9 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
     k.loop(tiles, (i) => {
       const column = k.let(add(interiorFirst, mul(i, pixelsInRegisters)))
       const fromX = k.point(x, mul(add(inputRow, sub(mul(column, strideColumns), left)), pixel))
-      k.call(several, fromX, k.point(weights, weightAt), add(out, mul(column, outPixel)), rows, kernelColumns)
+      const weight = k.point(weights, weightAt)
+      if (whole === undefined) k.call(several, fromX, weight, add(out, mul(column, outPixel)), rows, kernelColumns)
+      else k.call(whole, fromX, weight, add(out, mul(column, outPixel)), rows)
     })
     k.range(k.let(add(interiorFirst, mul(tiles, pixelsInRegisters))), outWidth, (i) => single(i))
   })
@@ -230,4 +267,71 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
     `depthwise_f32_${pixelsInRegisters}x${lanes}${suffix}${epilogueName(shape.epilogue)}_${target.name}`,
     key,
   )
+}
+
+/** `pixelsInRegisters` neighbouring pixels whose windows lie inside: (x, weights, out, rows of the kernel). */
+function defineWhole(
+  k: KernelBuilder,
+  { channels, kernelColumns, stride, dilation, tap: tapStep, dilationRows }: Inside,
+  x: BufferParam,
+  weights: BufferParam,
+  epilogue: EpilogueEmitter,
+  outPixel: Expr,
+  width: Expr,
+  weightRow: Expr,
+): KernelFunction {
+  const { lanes } = k
+  // Neighbours that share inputs take several taps at once; the inputs of more than three taps do not fit the registers.
+  const together = stride === dilation ? tapsTogether : 1
+  const declarations = [{ pointer: x }, { pointer: weights }, { int: 'out' }, { int: 'rows' }] as const
+  return k.function('whole', declarations, (firstX, firstWeight, out, rows) => {
+    const lineStep = k.let(mul(width, channels * dilationRows))
+    const rowStep = k.variable(weightRow, 'weightRow').value
+    const part = (channel: Expr, wide: number) => {
+      const load = (pointer: Pointer, offset: number) =>
+        k.let(wide === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset))
+      const sums = Array.from({ length: pixelsInRegisters }, () => k.variable(constant('f32', 0, wide), 'sum'))
+      const lineX = k.pointFrom(firstX, channel)
+      const lineWeight = k.pointFrom(firstWeight, channel)
+      const taps = (count: number, atX: Pointer, atWeight: Pointer) => {
+        // Offsets are not negative: a kernel read backwards has its pointer at the last of these taps.
+        const last = tapStep < 0 ? count - 1 : 0
+        const inputs = new Map<number, Expr>()
+        for (let tap = 0; tap < count; tap++) {
+          const weight = load(atWeight, Math.abs(last - tap) * Math.abs(tapStep))
+          for (const [i, sum] of sums.entries()) {
+            const place = i * stride + tap * dilation
+            const value = inputs.get(place) ?? load(atX, place * channels)
+            inputs.set(place, value)
+            k.set(sum, fma(value, weight, sum.value))
+          }
+        }
+      }
+      k.repeat(rows, () => {
+        const atX = k.pointFrom(lineX)
+        const atWeight = k.pointFrom(lineWeight)
+        const step = (count: number) => {
+          if (tapStep < 0) k.advance(atWeight, (count - 1) * tapStep)
+          taps(count, atX, atWeight)
+          k.advance(atX, count * dilation * channels)
+          k.advance(atWeight, tapStep < 0 ? tapStep : count * tapStep)
+        }
+        const groups = Math.floor(kernelColumns / together)
+        if (groups === 1) step(together)
+        else k.repeat(groups, () => step(together))
+        const rest = kernelColumns % together
+        if (rest > 0) step(rest)
+        k.advance(lineX, lineStep)
+        k.advance(lineWeight, rowStep)
+      })
+      const first = epilogue.open(k.let(add(out, channel)), channel)
+      const held = epilogue.columnOperands(first, 0, wide)
+      for (const [i, sum] of sums.entries()) {
+        epilogue.emit(sum.value, i === 0 ? first : epilogue.shift(first, mul(outPixel, i)), held, 0, wide)
+      }
+    }
+    if (lanes > 1) k.loop(constant('i32', Math.floor(channels / lanes)), (i) => part(k.let(mul(i, lanes)), lanes))
+    const done = lanes > 1 ? Math.floor(channels / lanes) * lanes : 0
+    k.loop(constant('i32', channels - done), (i) => part(k.let(add(i, done)), 1))
+  })
 }

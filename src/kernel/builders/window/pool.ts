@@ -250,7 +250,7 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
           for (let r = 0; r < rows; r++) {
             for (let s = 0; s < columns; s++) distances.push(k.let(add(mul(line, r), mul(channels, s))))
           }
-          const scale = constant('f32', Math.fround(1 / (rows * columns)))
+          const scale = constant('f32', 1 / (rows * columns))
           overChannels(count, (channel, wide) => {
             const each = (body: (distance: Expr) => void) => distances.forEach(body)
             lower(k.let(add(at, channel)), k.let(add(out, channel)), wide, scale, each)
