@@ -20,6 +20,8 @@ export interface Io {
   quit(code: number): void
 }
 
+const onePressMs = 300
+
 function streamOf(stream: NodeJS.WriteStream): Stream {
   return {
     write: (text) => void stream.write(text),
@@ -39,8 +41,15 @@ export function processIo(): Io {
     err: streamOf(process.stderr),
     environment: (name) => process.env[name],
     onInterrupt(handler) {
-      process.on('SIGINT', handler)
-      return () => process.off('SIGINT', handler)
+      // One Ctrl-C arrives twice where npm runs us: from the terminal, and passed on by npm.
+      let last = Number.NEGATIVE_INFINITY
+      const listen = () => {
+        const now = performance.now()
+        if (now - last > onePressMs) handler()
+        last = now
+      }
+      process.on('SIGINT', listen)
+      return () => process.off('SIGINT', listen)
     },
     quit: (code) => process.exit(code),
   }

@@ -2,6 +2,7 @@
 
 import type { Backend, Block } from '../backends/backend.ts'
 import type { TypedArray } from '../base/dtype.ts'
+import { UnsupportedError } from '../base/errors.ts'
 import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
@@ -66,12 +67,29 @@ export class Device {
     return kernel
   }
 
+  /**
+   * Reserves memory. When there is none left, what has been dropped is collected first: the collector runs when the
+   * event loop turns, and is told that memory is short by asking it for as much.
+   * @throws UnsupportedError when even then there is not enough
+   */
+  async allocate(bytes: number): Promise<Block> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.backend.allocate(bytes)
+      } catch (error) {
+        if (!(error instanceof UnsupportedError) || attempt > 5) throw error
+        void new ArrayBuffer(Math.min(bytes, 2 ** 30))
+        await new Promise((resolve) => setTimeout(resolve, 10 * attempt))
+      }
+    }
+  }
+
   /** The arena, at least this large. Only inside `exclusive`: nothing may be running. */
-  arena(bytes: number): Block {
+  async arena(bytes: number): Promise<Block> {
     if (this.#arena === undefined || this.#arena.bytes < bytes) {
       if (this.#arena !== undefined) this.backend.free(this.#arena)
       this.#arena = undefined
-      this.#arena = this.backend.allocate(Math.max(bytes, 65536))
+      this.#arena = await this.allocate(Math.max(bytes, 65536))
     }
     return this.#arena
   }
@@ -82,7 +100,7 @@ export class Device {
     if (home?.device === this) return home.block
     let values: TypedArray | undefined = variable.initial
     if (home !== undefined) values = await home.device.#read(variable, home.block)
-    const block = this.backend.allocate(this.target.bytes[variable.dtype] * variable.size)
+    const block = await this.allocate(this.target.bytes[variable.dtype] * variable.size)
     if (values !== undefined) this.backend.write(block, 0, variable.dtype, values)
     variable.initial = undefined
     if (home !== undefined) {

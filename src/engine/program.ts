@@ -1,7 +1,7 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
 import { nextTurn, now } from '#platform'
 import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
-import type { TypedArray } from '../base/dtype.ts'
+import type { DType, TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
 import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
@@ -104,8 +104,8 @@ export class Program {
     const { device } = this
     const { backend, target } = device
     const held = this.#holdings.blocks.get(i)
-    const own = (dtype: 'f32' | 'i32' | 'u8' | 'bool', size: number): Block => {
-      const block = held ?? backend.allocate(target.bytes[dtype] * size)
+    const own = async (dtype: DType, size: number): Promise<Block> => {
+      const block = held ?? (await device.allocate(target.bytes[dtype] * size))
       this.#holdings.blocks.set(i, block)
       return block
     }
@@ -117,20 +117,20 @@ export class Program {
       case 'input': {
         const values = inputs[region.index]
         const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32'
-        const block = own(dtype, values.length)
+        const block = await own(dtype, values.length)
         backend.write(block, 0, dtype, values)
         return block
       }
       case 'data': {
         const attributes = region.node.attributes as DataAttributes
-        const block = own(attributes.dtype, sizeOf(attributes.shape))
+        const block = await own(attributes.dtype, sizeOf(attributes.shape))
         if (held === undefined || data !== undefined)
           backend.write(block, 0, attributes.dtype, data?.(region.node) ?? attributes.data)
         return block
       }
       case 'hostScalar': {
         const { dtype, read } = region.node.attributes as HostScalarAttributes
-        const block = own(dtype, 1)
+        const block = await own(dtype, 1)
         backend.write(block, 0, dtype, dtype === 'f32' ? Float64Array.of(read()) : Int32Array.of(read()))
         return block
       }

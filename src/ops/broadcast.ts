@@ -83,8 +83,8 @@ export const expandDimsOp: ViewOp<AxesAttributes> = {
  */
 export function expandDims(x: Node, axes: Axes): Node {
   const count = typeof axes === 'number' ? 1 : axes.length
-  const rank = new Array<number>(x.shape.length + count).fill(1)
-  const normalized = normalizeAxes('expandDims', axes, rank)
+  const result = [...x.shape, ...new Array<number>(count).fill(1)]
+  const normalized = normalizeAxes('expandDims', axes, result)
   return normalized.length === 0 ? x : makeNode(expandDimsOp, [x], { axes: normalized })
 }
 

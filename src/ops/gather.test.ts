@@ -49,10 +49,10 @@ describe('gather: what bad input is told', () => {
   })
   it('scatterAdd to no rows', () => {
     expect(errorText(() => g.scatterAdd(whole(3), real(3), 0))).toMatchInlineSnapshot(`
-      "ShapeError: scatterAdd: the shape makes no sense.
-        got       [0]
-        expected  whole numbers of at least 1
-        fix       correct the shape"
+      "ConfigError: scatterAdd: rows makes no sense.
+        got       0
+        expected  a whole number of at least 1
+        fix       correct rows"
     `)
   })
   it('oneHot of real numbers', () => {
@@ -65,10 +65,10 @@ describe('gather: what bad input is told', () => {
   })
   it('oneHot of half a class', () => {
     expect(errorText(() => g.oneHot(whole(3), 2.5))).toMatchInlineSnapshot(`
-      "ShapeError: oneHot: the shape makes no sense.
-        got       [2.5]
-        expected  whole numbers of at least 1
-        fix       correct the shape"
+      "ConfigError: oneHot: classes makes no sense.
+        got       2.5
+        expected  a whole number of at least 1
+        fix       correct classes"
     `)
   })
   it('takeAlong with too many indices', () => {
@@ -89,10 +89,10 @@ describe('gather: what bad input is told', () => {
   })
   it('iota of nothing', () => {
     expect(errorText(() => g.iota(0))).toMatchInlineSnapshot(`
-      "ShapeError: iota: the shape makes no sense.
-        got       [0]
-        expected  whole numbers of at least 1
-        fix       correct the shape"
+      "ConfigError: iota: count makes no sense.
+        got       0
+        expected  a whole number of at least 1
+        fix       correct count"
     `)
   })
 })

@@ -6,7 +6,7 @@ import type { KernelOp, MapOp } from '../graph/op.ts'
 import { gatherCall, gatherSpec, scatterAddCall, scatterAddSpec } from '../kernel/builders/gather.ts'
 import { broadcastTo, expandDims, spread, sum } from './broadcast.ts'
 import { cast, equal, like, select } from './elementwise.ts'
-import { checkDType, checkFilled, checkShape, type NoAttributes, noAttributes } from './operands.ts'
+import { checkCount, checkDType, checkFilled, type NoAttributes, noAttributes } from './operands.ts'
 
 type IndexType = 'i32' | 'u8'
 
@@ -71,7 +71,7 @@ export const scatterAddOp: KernelOp<ScatterAttributes> = {
     checkDType('scatterAdd', 'indices', indices, ['i32', 'u8'])
     checkDType('scatterAdd', 'updates', updates, ['f32'])
     checkFilled('scatterAdd', 'updates', updates)
-    checkShape('scatterAdd', [rows])
+    checkCount('scatterAdd', 'rows', rows)
     const { length } = indices.shape
     if (indices.shape.some((extent, axis) => extent !== updates.shape[axis])) {
       throw new ShapeError({
@@ -105,7 +105,7 @@ export const scatterAddOp: KernelOp<ScatterAttributes> = {
 /**
  * Adds rows into a table of zeros: indices i32 or u8, updates [...indices.shape, ...rest]; result [rows, ...rest]. Rows
  * are added in the order of the indices. An index outside adds to the row at the nearest end.
- * @throws ShapeError, DTypeError
+ * @throws ShapeError, DTypeError, ConfigError
  */
 export function scatterAdd(indices: Node, updates: Node, rows: number): Node {
   return makeNode(scatterAddOp, [indices, updates], { rows })
@@ -122,22 +122,22 @@ export const iotaOp: MapOp<IotaAttributes> = {
   usesIndex: true,
   gradient: 'none',
   infer(_inputs, { shape }) {
-    checkShape('iota', shape)
     return { shape, dtype: 'i32' }
   },
   lower: (_k, _args, _attributes, context) => context.index(),
   key: () => '',
 }
 
-/** 0, 1, 2, … as i32 [count]. @throws ShapeError unless `count` is a whole number of at least 1 */
+/** 0, 1, 2, … as i32 [count]. @throws ConfigError unless `count` is a whole number of at least 1 */
 export function iota(count: number): Node {
+  checkCount('iota', 'count', count)
   return makeNode(iotaOp, [], { shape: [count] })
 }
 
 /** Whether each class is the one meant: numbers […] of i32 or u8 to bool […, classes]. */
 function isClass(where: string, numbers: Node, classes: number): Node {
   checkDType(where, 'indices', numbers, ['i32', 'u8'])
-  checkShape(where, [classes])
+  checkCount(where, 'classes', classes)
   const shape = [...numbers.shape, classes]
   const last = numbers.shape.length
   return equal(spread(expandDims(cast(numbers, 'i32'), last), shape, [last]), broadcastTo(iota(classes), shape))
@@ -145,7 +145,7 @@ function isClass(where: string, numbers: Node, classes: number): Node {
 
 /**
  * 1 in the place of each label, 0 elsewhere: labels i32 or u8 […] to f32 […, classes]. A label outside gives zeros.
- * @throws ShapeError, DTypeError
+ * @throws DTypeError, ConfigError
  */
 export function oneHot(labels: Node, classes: number): Node {
   return cast(isClass('oneHot', labels, classes), 'f32')

@@ -25,9 +25,9 @@ describe('norm: what bad input is told', () => {
   })
   it('batchNorm of a vector', () => {
     expect(errorText(() => n.batchNorm(real(4), real(4), real(4)))).toMatchInlineSnapshot(`
-      "ShapeError: batchNorm: the input has 1 axes.
+      "ShapeError: batchNorm: the input has too few axes.
         got       x [4]
-        expected  a batch axis first and channels last
+        expected  at least 2 axes
         fix       reshape the input"
     `)
   })
@@ -51,10 +51,10 @@ describe('norm: what bad input is told', () => {
     expect(
       errorText(() => n.batchNormInference(real(2, 4), real(4), real(4), real(3), real(4))),
     ).toMatchInlineSnapshot(`
-      "ShapeError: batchNorm: weight and bias do not fit the input.
-        got       x [2, 4], weight [3], bias [4]
-        expected  weight and bias [4]
-        fix       give one weight and one bias for each channel or feature that is normalised"
+      "ShapeError: batchNorm: mean and variance do not fit the input.
+        got       x [2, 4], mean [3], variance [4]
+        expected  mean and variance [4]
+        fix       give one mean and one variance for each channel or feature that is normalised"
     `)
   })
   it('layerNorm with weights that do not fit', () => {
@@ -67,9 +67,9 @@ describe('norm: what bad input is told', () => {
   })
   it('layerNorm over more axes than there are', () => {
     expect(errorText(() => n.layerNorm(real(4), real(2, 4), real(2, 4)))).toMatchInlineSnapshot(`
-      "ShapeError: layerNorm: the input has 1 axes.
+      "ShapeError: layerNorm: the input has too few axes.
         got       x [4]
-        expected  a batch axis first and channels last
+        expected  at least 2 axes
         fix       reshape the input"
     `)
   })

@@ -131,21 +131,31 @@ function weightSpansTheRest(x: Node, weight: Node, axes: readonly number[]): boo
   return outer.length === axes.length && outer.every((axis, i) => axis === axes[i])
 }
 
-function checkNorm(where: string, x: Node, weight: Node, bias: Node, expected: Shape, eps: number): void {
+type Pair = readonly [first: string, second: string]
+
+function checkNorm(
+  where: string,
+  x: Node,
+  weight: Node,
+  bias: Node,
+  expected: Shape,
+  eps: number,
+  [first, second]: Pair = ['weight', 'bias'],
+): void {
   for (const [name, node] of [
     ['x', x],
-    ['weight', weight],
-    ['bias', bias],
+    [first, weight],
+    [second, bias],
   ] as const)
     checkDType(where, name, node, ['f32'])
   checkFilled(where, 'x', x)
   if (!sameShape(weight.shape, expected) || !sameShape(bias.shape, expected)) {
     throw new ShapeError({
       where,
-      what: 'weight and bias do not fit the input',
-      got: `x ${showShape(x.shape)}, weight ${showShape(weight.shape)}, bias ${showShape(bias.shape)}`,
-      expected: `weight and bias ${showShape(expected)}`,
-      fix: 'give one weight and one bias for each channel or feature that is normalised',
+      what: `${first} and ${second} do not fit the input`,
+      got: `x ${showShape(x.shape)}, ${first} ${showShape(weight.shape)}, ${second} ${showShape(bias.shape)}`,
+      expected: `${first} and ${second} ${showShape(expected)}`,
+      fix: `give one ${first} and one ${second} for each channel or feature that is normalised`,
     })
   }
   if (eps > 0 && Number.isFinite(eps)) return
@@ -162,9 +172,9 @@ function checkRank(where: string, x: Node, least: number): void {
   if (x.shape.length >= least) return
   throw new ShapeError({
     where,
-    what: `the input has ${x.shape.length} axes`,
+    what: 'the input has too few axes',
     got: `x ${showShape(x.shape)}`,
-    expected: least === 1 ? 'a last axis of channels' : 'a batch axis first and channels last',
+    expected: `at least ${least} ${least === 1 ? 'axis' : 'axes'}`,
     fix: 'reshape the input',
   })
 }
@@ -203,7 +213,7 @@ export function batchNormInference(
 ): Node {
   checkRank('batchNorm', x, 1)
   checkNorm('batchNorm', x, weight, bias, x.shape.slice(-1), eps)
-  checkNorm('batchNorm', x, mean, variance, x.shape.slice(-1), eps)
+  checkNorm('batchNorm', x, mean, variance, x.shape.slice(-1), eps, ['mean', 'variance'])
   // y = x · s + (bias - mean · s) with s = weight / √(variance + eps)
   const scale = mul(weight, rsqrt(add(variance, like(variance, eps))))
   return add(mul(x, broadcastTo(scale, x.shape)), broadcastTo(sub(bias, mul(mean, scale)), x.shape))

@@ -74,6 +74,18 @@ export function checkFinite(where: string, name: string, value: number): void {
   })
 }
 
+/** @throws ConfigError unless the number can count something */
+export function checkCount(where: string, name: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1) return
+  throw new ConfigError({
+    where,
+    what: `${name} makes no sense`,
+    got: String(value),
+    expected: 'a whole number of at least 1',
+    fix: `correct ${name}`,
+  })
+}
+
 /** @throws ShapeError unless the shape is made of whole numbers of at least 1 */
 export function checkShape(where: string, shape: readonly number[]): void {
   if (shape.every((extent) => Number.isInteger(extent) && extent >= 1)) return

@@ -59,8 +59,8 @@ describe('reduce: what bad input is told', () => {
   })
   it('variance of one value', () => {
     expect(errorText(() => r.variance(real(1)))).toMatchInlineSnapshot(`
-      "ConfigError: variance: 1 values are not enough for a correction of 1.
-        got       axes [0] of [1]
+      "ConfigError: variance: there are too few values for the correction.
+        got       correction 1, 1 along axes [0] of [1]
         expected  more values than the correction, which is at least 0
         fix       use correction: 0 for the mean of the squares"
     `)

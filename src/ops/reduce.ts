@@ -158,8 +158,8 @@ export function variance(x: Node, axes?: Axes, options: VarianceOptions = {}): N
   if (!(correction >= 0) || count <= correction) {
     throw new ConfigError({
       where: 'variance',
-      what: `${count} values are not enough for a correction of ${correction}`,
-      got: `axes [${normalized.join(', ')}] of [${x.shape.join(', ')}]`,
+      what: 'there are too few values for the correction',
+      got: `correction ${correction}, ${count} along axes [${normalized.join(', ')}] of [${x.shape.join(', ')}]`,
       expected: 'more values than the correction, which is at least 0',
       fix: 'use correction: 0 for the mean of the squares',
     })

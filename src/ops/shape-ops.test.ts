@@ -81,8 +81,8 @@ describe('shape-ops: what bad input is told', () => {
   })
   it('slice with too many ranges', () => {
     expect(errorText(() => s.slice(real(5), [[0], [1]]))).toMatchInlineSnapshot(`
-      "ShapeError: slice: there are 2 ranges for 1 axes.
-        got       x [5]
+      "ShapeError: slice: there are more ranges than axes.
+        got       2 ranges, x [5]
         expected  at most one range an axis
         fix       leave ranges out at the end"
     `)
@@ -106,14 +106,14 @@ describe('shape-ops: what bad input is told', () => {
   it('split whose parts do not add up', () => {
     expect(errorText(() => s.split(real(2, 5), [2, 2], 1))).toMatchInlineSnapshot(`
       "ShapeError: split: the parts do not fill axis 1.
-        got       parts of [2, 2] of [2, 5]
+        got       parts [2, 2] of [2, 5]
         expected  whole parts of 5 elements together
         fix       correct the parts"
     `)
   })
   it('pad with too few pairs', () => {
     expect(errorText(() => s.pad(real(2, 5), [[1, 1]]))).toMatchInlineSnapshot(`
-      "ShapeError: pad: there are 1 paddings for 2 axes.
+      "ShapeError: pad: there is not one padding for each axis.
         got       x [2, 5], padding [[1, 1]]
         expected  [before, after] for every axis
         fix       give [0, 0] for axes that stay as they are"
@@ -161,10 +161,10 @@ describe('shape-ops: what bad input is told', () => {
   })
   it('stack of different shapes', () => {
     expect(errorText(() => s.stack([real(2), real(3)]))).toMatchInlineSnapshot(`
-      "ShapeError: concat: input 1 does not fit the first one.
-        got       [1, 2], [1, 3]
-        expected  equal extents on all axes but axis 0
-        fix       slice, pad or reshape the inputs so that they line up"
+      "ShapeError: stack: input 1 has another shape than the first one.
+        got       [2], [3]
+        expected  one shape
+        fix       use concat for tensors that differ along an axis"
     `)
   })
   it('broadcastTo a shape that does not fit', () => {
@@ -202,7 +202,7 @@ describe('shape-ops: what bad input is told', () => {
   it('expandDims beyond the result', () => {
     expect(errorText(() => s.expandDims(real(2), 2))).toMatchInlineSnapshot(`
       "ShapeError: expandDims: there is no axis 2.
-        got       a tensor of shape [1, 1]
+        got       a tensor of shape [2, 1]
         expected  an axis from -2 to 1
         fix       give an axis the tensor has"
     `)

@@ -3,7 +3,7 @@
  * result. Slicing and padding are each other's gradient, so are concatenation and slicing.
  */
 import { ConfigError, ShapeError } from '../base/errors.ts'
-import { normalizeAxis, type Shape, showShape, stridesOf } from '../base/shape.ts'
+import { normalizeAxis, type Shape, sameShape, showShape, stridesOf } from '../base/shape.ts'
 import type { KernelInput, Span } from '../graph/algorithm.ts'
 import { copyCall, fillCall, type Region } from '../graph/copy.ts'
 import { makeNode, type Node } from '../graph/node.ts'
@@ -110,8 +110,8 @@ export function slice(x: Node, ranges: readonly (Range | null | undefined)[]): N
   if (ranges.length > x.shape.length) {
     throw new ShapeError({
       where: 'slice',
-      what: `there are ${ranges.length} ranges for ${x.shape.length} axes`,
-      got: `x ${showShape(x.shape)}`,
+      what: 'there are more ranges than axes',
+      got: `${ranges.length} ranges, x ${showShape(x.shape)}`,
       expected: 'at most one range an axis',
       fix: 'leave ranges out at the end',
     })
@@ -181,7 +181,7 @@ export function split(x: Node, parts: number | readonly number[], axis = 0): Nod
     throw new ShapeError({
       where: 'split',
       what: `the parts do not fill axis ${at}`,
-      got: `${typeof parts === 'number' ? `${parts} parts` : `parts of [${parts.join(', ')}]`} of ${showShape(x.shape)}`,
+      got: `${typeof parts === 'number' ? `${parts} parts` : `parts [${parts.join(', ')}]`} of ${showShape(x.shape)}`,
       expected: `whole parts of ${extent} elements together`,
       fix: 'correct the parts',
     })
@@ -281,7 +281,7 @@ export function pad(x: Node, padding: readonly (readonly [number, number])[], va
   if (padding.length !== x.shape.length) {
     throw new ShapeError({
       where: 'pad',
-      what: `there are ${padding.length} paddings for ${x.shape.length} axes`,
+      what: 'there is not one padding for each axis',
       got: `x ${showShape(x.shape)}, padding [${padding.map(([a, b]) => `[${a}, ${b}]`).join(', ')}]`,
       expected: '[before, after] for every axis',
       fix: 'give [0, 0] for axes that stay as they are',
@@ -374,6 +374,16 @@ export function concat(inputs: readonly Node[], axis = 0): Node {
 export function stack(inputs: readonly Node[], axis = 0): Node {
   checkNotNone('stack', inputs)
   const at = normalizeAxis('stack', axis, [...inputs[0].shape, 1])
+  const other = inputs.findIndex((x) => !sameShape(x.shape, inputs[0].shape))
+  if (other >= 0) {
+    throw new ShapeError({
+      where: 'stack',
+      what: `input ${other} has another shape than the first one`,
+      got: inputs.map((x) => showShape(x.shape)).join(', '),
+      expected: 'one shape',
+      fix: 'use concat for tensors that differ along an axis',
+    })
+  }
   return concat(
     inputs.map((x) => expandDims(x, at)),
     at,

@@ -209,8 +209,7 @@ export class Emitter {
       if (source.op.kind === 'leaf' && source.op.name === 'constant') {
         if (source.dtype !== 'f32') return { kind: 'literal', access }
         const { value } = source.attributes as ConstantAttributes
-        const known = constants.indexOf(value)
-        if (known >= 0 && !Object.is(value, -0)) return { kind: 'constant', i: known }
+        // Equal values are not joined: that 1 / batch happens to be 1 must not make another kernel.
         return { kind: 'constant', i: constants.push(value) - 1 }
       }
       const key = accessKey(access)

@@ -19,7 +19,7 @@ export class Allocator {
     this.#end = start
   }
 
-  /** The first address that was never handed out. */
+  /** The first address with nothing in use at it or behind it. */
   get end(): number {
     return this.#end
   }
@@ -45,13 +45,8 @@ export class Allocator {
       free.bytes -= size
       if (free.bytes === 0) this.#free.splice(best, 1)
     } else {
-      const last = this.#free.at(-1)
-      // A free piece at the very end is grown instead of left behind.
-      if (last !== undefined && last.offset + last.bytes === this.#end) {
-        offset = last.offset
-        this.#free.pop()
-      } else offset = this.#end
-      this.#end = offset + size
+      offset = this.#end
+      this.#end += size
     }
     this.#sizes.set(offset, size)
     return offset
@@ -73,6 +68,12 @@ export class Allocator {
     if (previous !== undefined && previous.offset + previous.bytes === offset) {
       previous.bytes += this.#free[at].bytes
       this.#free.splice(at, 1)
+    }
+    // What is free at the end counts as never handed out.
+    const last = this.#free.at(-1)
+    if (last !== undefined && last.offset + last.bytes === this.#end) {
+      this.#end = last.offset
+      this.#free.pop()
     }
   }
 }

@@ -512,11 +512,11 @@ class FunctionPrinter {
         code.op(op.i32Sub)
       } else {
         // |x| = (x ^ sign) - sign
-        const sign = this.#temporary(i32, 'sign')
+        const value = code.local(i32)
+        const sign = code.local(i32)
         this.#value(e.a)
-        code.int(31).op(op.i32ShrS).set(sign)
-        this.#value(e.a)
-        code.get(sign).op(op.i32Xor).get(sign).op(op.i32Sub)
+        code.tee(value).int(31).op(op.i32ShrS).tee(sign)
+        code.get(value).op(op.i32Xor).get(sign).op(op.i32Sub)
       }
       return
     }
@@ -554,11 +554,14 @@ class FunctionPrinter {
         return
       }
       const shift = vectorShift[name]
+      if (shift !== undefined && b.op !== 'const' && b.op !== 'splat') {
+        this.#shiftLanes(e)
+        return
+      }
       this.#value(a)
       if (shift !== undefined) {
-        if (b.op !== 'const' && b.op !== 'splat') throw new Error(`${this.#kernel.name}: vectors shift all lanes alike`)
         if (b.op === 'const') code.int(b.value)
-        else this.#value(b.a)
+        else if (b.op === 'splat') this.#value(b.a)
         code.op(shift)
         return
       }
@@ -583,6 +586,22 @@ class FunctionPrinter {
     this.#value(a)
     this.#value(b)
     code.op(scalarBinary[kind][name] as Opcode)
+  }
+
+  /** The machine shifts all lanes alike; lanes with numbers of their own go one by one. */
+  #shiftLanes(e: Extract<Expr, { op: 'binary' }>): void {
+    const code = this.#code
+    const value = code.local(v128)
+    const by = code.local(v128)
+    this.#value(e.a)
+    code.set(value)
+    this.#value(e.b)
+    code.set(by).get(value)
+    for (let lane = 0; lane < 4; lane++) {
+      for (const vector of [value, by]) code.get(vector).op(op.i32x4ExtractLane).byte(lane)
+      code.op(scalarBinary.i32[e.name] as Opcode)
+      code.op(op.i32x4ReplaceLane).byte(lane)
+    }
   }
 
   /** Tails must not differ from whole vectors, so a scalar fused product goes through lane 0 of a vector. */

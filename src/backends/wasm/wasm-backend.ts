@@ -22,7 +22,8 @@ export interface WasmOptions {
 
 const pageBytes = 65536
 const mostPages = 65536
-const firstAddress = 65536
+/** Some way up: a cursor may start before its buffer (in a border that is never read), but never below address 0. */
+const firstAddress = 2 ** 20
 /** Tables with less work than this run at once on the calling thread, where memory is shared. */
 const inlineWork = 200_000
 const keptKernels = 1024
@@ -44,12 +45,25 @@ class WasmBlock implements Block {
    * As many bytes that nobody ever touches, so they take no memory: they tell the collector what dropping this block is
    * worth. Without them it would not look for dropped models before memory runs out.
    */
-  readonly ballast: ArrayBuffer
+  readonly ballast: ArrayBuffer | undefined
 
   constructor(address: number, bytes: number) {
     this.address = address
     this.bytes = bytes
-    this.ballast = new ArrayBuffer(bytes)
+    this.ballast = makeBallast(bytes)
+  }
+}
+
+/**
+ * A resizable buffer gets fresh pages, which take no memory until they are touched. A plain one may get pages that were
+ * used before and have to be cleared: resident, and 0.4 ms for 8 MB.
+ */
+function makeBallast(bytes: number): ArrayBuffer | undefined {
+  const Buffer: new (length: number, options: { maxByteLength: number }) => ArrayBuffer = ArrayBuffer
+  try {
+    return bytes < pageBytes ? new ArrayBuffer(bytes) : new Buffer(bytes, { maxByteLength: bytes })
+  } catch {
+    return undefined // No address space for it: the block itself is fine.
   }
 }
 
@@ -129,6 +143,11 @@ class Thread {
     })
   }
 
+  /** It threw outside of a message or stopped: it will never answer again. */
+  get failed(): boolean {
+    return this.#failure !== undefined
+  }
+
   ask(message: object, transfer: Transferable[] = []): Promise<Reply> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const id = this.#next++
@@ -162,7 +181,7 @@ class WasmBackend implements Backend {
   readonly #memory: WebAssembly.Memory | undefined
   readonly #maximumPages: number
   readonly #allocator = new Allocator(firstAddress)
-  #pages = 16
+  #pages = 32
   readonly #slots = new Map<string, Slot>()
   readonly #freeSlots: number[] = []
   #slotCount = 1
@@ -177,6 +196,8 @@ class WasmBackend implements Backend {
   #scratch: { address: number; bytes: number } | undefined
   #tail: Promise<unknown> = Promise.resolve()
   #pending = 0
+  /** Why the contents of the memory cannot be trusted any more. */
+  #lost: Error | undefined
   #closed = false
 
   constructor(options: WasmOptions) {
@@ -216,15 +237,13 @@ class WasmBackend implements Backend {
   }
 
   #reserve(bytes: number): number {
-    const before = this.#allocator.end
     const address = this.#allocator.allocate(bytes)
     const { end } = this.#allocator
-    if (end <= before) return address
     const needed = Math.ceil((end + pageBytes) / pageBytes)
     if (needed <= this.#pages) return address
     // By an eighth more, so that many small requests do not grow the memory one by one.
     const wanted = Math.min(this.#maximumPages, Math.max(needed, Math.ceil(this.#pages * 1.125)))
-    if (needed > this.#maximumPages || !this.#grow(wanted)) {
+    if (needed > this.#maximumPages || !(this.#grow(wanted) || this.#grow(needed))) {
       this.#allocator.free(address)
       throw new UnsupportedError({
         where: 'wasm backend',
@@ -240,7 +259,7 @@ class WasmBackend implements Backend {
   #grow(pages: number): boolean {
     if (this.#memory === undefined) {
       if (this.#threadList !== undefined)
-        void this.#ask(this.#threadList[0], { action: 'grow', pages: pages - this.#pages })
+        this.#unheard(this.#ask(this.#threadList[0], { action: 'grow', pages: pages - this.#pages }))
     } else {
       try {
         this.#memory.grow(pages - this.#pages)
@@ -256,7 +275,7 @@ class WasmBackend implements Backend {
     const { address } = block as WasmBlock
     // What still runs may read it.
     if (this.#pending === 0) this.#allocator.free(address)
-    else void this.#later(async () => this.#allocator.free(address))
+    else this.#unheard(this.#later(async () => this.#allocator.free(address)))
   }
 
   write(block: Block, offset: number, dtype: DType, data: TypedArray): void {
@@ -272,15 +291,17 @@ class WasmBackend implements Backend {
       if (this.#pending === 0) copy(converted)
       else {
         const kept = converted === data ? converted.slice() : converted
-        void this.#later(async () => copy(kept))
+        this.#unheard(this.#later(async () => copy(kept)))
       }
       return
     }
     const bytes = new Uint8Array(converted.byteLength)
     bytes.set(new Uint8Array(converted.buffer, converted.byteOffset, converted.byteLength))
-    void this.#later(async () => {
-      await this.#ask(this.#started()[0], { action: 'write', address, bytes }, [bytes.buffer])
-    })
+    this.#unheard(
+      this.#later(async () => {
+        await this.#ask(this.#started()[0], { action: 'write', address, bytes }, [bytes.buffer])
+      }),
+    )
   }
 
   read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray> {
@@ -391,9 +412,14 @@ class WasmBackend implements Backend {
     this.#checkOpen()
     const loaded = table as WasmTable
     return this.#later(async () => {
-      await this.#bind(loaded, regions)
-      if (this.#memory !== undefined && loaded.work < inlineWork) this.#runInline(loaded)
-      else await this.#runOnThreads(loaded)
+      try {
+        await this.#bind(loaded, regions)
+        if (this.#memory !== undefined && loaded.work < inlineWork) this.#runInline(loaded)
+        else await this.#runOnThreads(loaded)
+      } catch (error) {
+        this.#mend(loaded)
+        throw error
+      }
     })
   }
 
@@ -435,7 +461,7 @@ class WasmBackend implements Backend {
     // With more threads than processors a spinning one keeps another from its work.
     const spins = threads.length > hardwareThreads() ? 1000 : 100_000
     const replies = threads.map((thread, i) => {
-      const modules = table.slots
+      const modules = [...new Set(table.slots)]
         .filter(({ index, module }) => thread.known.get(index) !== module)
         .map(({ index, module }) => [index, module] as const)
       for (const [index, module] of modules) thread.known.set(index, module)
@@ -448,21 +474,35 @@ class WasmBackend implements Backend {
         scratch: scratch + i * each,
         spins,
       }
-      return this.#ask(thread, message)
+      return this.#ask(thread, message).catch((error) => {
+        this.#poison() // A worker that died could not do it; for the others once more does no harm.
+        throw error
+      })
     })
     const outcomes = await Promise.allSettled(replies)
     const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-    if (failure === undefined) return
-    this.#mend(table)
-    throw failure.reason
+    if (failure !== undefined) throw failure.reason
   }
 
-  /** After a failure: opens the barrier again and lets the table write itself anew. */
-  #mend(table: WasmTable): void {
-    table.bound = []
+  /** Sends away all threads that wait at the barrier or will come there. */
+  #poison(): void {
     if (this.#memory === undefined) return
     const words = new Int32Array(this.#memory.buffer)
-    for (const offset of Object.values(barrierOffsets)) Atomics.store(words, (this.#barrier + offset) >> 2, 0)
+    Atomics.store(words, (this.#barrier + barrierOffsets.poisoned) >>> 2, 1)
+    Atomics.add(words, (this.#barrier + barrierOffsets.generation) >>> 2, 1)
+    Atomics.notify(words, (this.#barrier + barrierOffsets.generation) >>> 2)
+  }
+
+  /** After a failure: opens the barrier again, lets the table write itself anew and replaces workers that died. */
+  #mend(table: WasmTable): void {
+    table.bound = []
+    for (const thread of this.#threadList ?? []) thread.known.clear()
+    if (this.#memory === undefined) return
+    const words = new Int32Array(this.#memory.buffer)
+    for (const offset of Object.values(barrierOffsets)) Atomics.store(words, (this.#barrier + offset) >>> 2, 0)
+    if (!this.#threadList?.some((thread) => thread.failed)) return
+    for (const thread of this.#threadList) void thread.worker.terminate()
+    this.#threadList = undefined
   }
 
   #scratchFor(bytes: number): number {
@@ -499,9 +539,20 @@ class WasmBackend implements Backend {
     return thread.ask(message, transfer)
   }
 
+  /** For work nobody awaits: its failure is told by the next run or read, and by all after it. */
+  #unheard(work: Promise<unknown>): void {
+    work.catch((error: Error) => {
+      this.#lost ??= error
+    })
+  }
+
   #later<T>(work: () => Promise<T>): Promise<T> {
     this.#pending++
-    const result = this.#tail.then(work).finally(() => {
+    const guarded = () => {
+      if (this.#lost !== undefined) throw this.#lost
+      return work()
+    }
+    const result = this.#tail.then(guarded).finally(() => {
       this.#pending--
     })
     this.#tail = result.catch(() => {})

@@ -25,8 +25,8 @@ const actions = {
     walk = new WebAssembly.Instance(message.runtime, { m: { memory, table } }).exports.walk
   },
   run(message) {
-    instantiate(message.modules)
     try {
+      instantiate(message.modules)
       if (walk(message.table, message.count, message.threads, message.scratch, barrier, message.spins) !== 0) return { failed: true }
     } catch (error) {
       if (message.threads > 1) poison()
@@ -42,7 +42,9 @@ self.onmessage = ({ data }) => {
   try {
     reply = actions[data.action](data) || {}
   } catch (error) {
-    reply = { error: String(error && error.message || error) }
+    // V8 names the module, which is named after the kernel, in the stack.
+    const place = /wasm:\\/\\/wasm\\/(.+)-[0-9a-f]{8}/.exec(error && error.stack)
+    reply = { error: 'wasm: ' + (place ? 'kernel ' + place[1] + ': ' : '') + String(error && error.message || error) }
   }
   reply.id = data.id
   self.postMessage(reply, reply.bytes ? [reply.bytes.buffer] : [])

@@ -3,7 +3,12 @@ import type { BuildContext, Epilogue, Span } from '../../graph/algorithm.ts'
 import type { Node } from '../../graph/node.ts'
 import type { Algorithm } from '../../graph/op.ts'
 import { foldCall, foldSpec, plainStore } from '../../kernel/builders/contraction/index.ts'
-import { type DepthwiseArguments, depthwiseCall, depthwiseShape, depthwiseSpec } from '../../kernel/builders/window/depthwise.ts'
+import {
+  type DepthwiseArguments,
+  depthwiseCall,
+  depthwiseShape,
+  depthwiseSpec,
+} from '../../kernel/builders/window/depthwise.ts'
 import {
   depthwisePieces,
   depthwiseWeightsCall,
@@ -81,7 +86,7 @@ export function depthwiseWeightGradient<A>(shapes: (node: Node<A>) => Planar): A
       const [output] = epilogue.outputs
       const partial = pieces === 1 ? output : context.temporary('f32', pieces * rows * columns)
       const spans = [x.span, upstream.span, partial]
-      context.call({ spec: depthwiseWeightsSpec(p.groupOut > 1), spans, ...depthwiseWeightsCall(g) })
+      context.call({ spec: depthwiseWeightsSpec(g), spans, ...depthwiseWeightsCall(g) })
       if (pieces === 1) return
       context.call({ spec: foldSpec(plainStore), spans: [partial, output], ...foldCall({ pieces, rows, columns }) })
     },

@@ -3,18 +3,26 @@
  * the pixels for which all of them lie inside the input; the pixels at the edges are added tap by tap.
  */
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
-import { add, constant, div, eq, fma, lt, max, min, mul, rem, sub } from '../../expression.ts'
+import { add, constant, div, eq, fma, int, lt, max, min, mul, rem, sub } from '../../expression.ts'
 import type { Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { DepthwiseArguments } from './depthwise.ts'
 
-const tapsInRegisters = 4
+const tapsInRegisters = 3
 const channelsPerTask = 16
 const tasksWanted = 16
 
-export function depthwiseWeightsSpec(multiplied: boolean): KernelSpec {
-  const key = `depthwiseWeights|${multiplied}`
-  return { key, build: (target) => buildDepthwiseWeights(multiplied, key, target) }
+/** Constants of the code, with which addresses cost no instructions; undefined with a multiplier. */
+interface Fixed {
+  readonly channels: number
+  readonly stride: number
+  readonly dilation: number
+}
+
+export function depthwiseWeightsSpec(g: DepthwiseWeightsArguments): KernelSpec {
+  const fixed = g.multiplier > 1 ? undefined : { channels: g.channels, stride: g.stride[1], dilation: g.dilation[1] }
+  const key = `depthwiseWeights|${fixed === undefined ? 'multiplied' : Object.values(fixed)}`
+  return { key, build: (target) => buildDepthwiseWeights(fixed, key, target) }
 }
 
 export type DepthwiseWeightsArguments = Omit<DepthwiseArguments, 'out' | 'weights'>
@@ -48,22 +56,36 @@ export function depthwiseWeightsCall(g: DepthwiseWeightsArguments) {
   return { params, tasks: pieces * channelBlocks * g.kernel[0], work }
 }
 
-function buildDepthwiseWeights(multiplied: boolean, key: string, target: Target): Kernel {
+function buildDepthwiseWeights(fixed: Fixed | undefined, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const { lanes } = k
   const x = k.buffer('x', 'f32', 'input')
   const upstream = k.buffer('upstream', 'f32', 'input')
   const output = k.buffer('y', 'f32', 'output')
   const [images, imagesPerPiece, channelBlocks] = ['images', 'imagesPerPiece', 'channelBlocks'].map((n) => k.int(n))
-  const [height, width, channels, multiplier] = ['height', 'width', 'channels', 'multiplier'].map((n) => k.int(n))
+  const number = (name: string, value: number | undefined): Expr => {
+    const param = k.int(name)
+    return value === undefined ? param : int(value)
+  }
+  const [height, width] = ['height', 'width'].map((n) => k.int(n))
+  const channels = number('channels', fixed?.channels)
+  const multiplier = number('multiplier', fixed === undefined ? undefined : 1)
   const [kernelRows, kernelColumns] = ['kernelRows', 'kernelColumns'].map((n) => k.int(n))
-  const [strideRows, strideColumns] = ['strideRows', 'strideColumns'].map((n) => k.int(n))
-  const [dilationRows, dilationColumns] = ['dilationRows', 'dilationColumns'].map((n) => k.int(n))
+  const strideRows = k.int('strideRows')
+  const strideColumns = number('strideColumns', fixed?.stride)
+  const dilationRows = k.int('dilationRows')
+  const dilationColumns = number('dilationColumns', fixed?.dilation)
   const [top, left, outHeight, outWidth] = ['top', 'left', 'outHeight', 'outWidth'].map((n) => k.int(n))
-  const stride = multiplied ? multiplier : undefined
+  const stride = fixed === undefined ? multiplier : undefined
+  /** Vectors side by side, so that there are enough independent sums. */
+  const forms = [
+    ...(fixed === undefined || lanes === 1 ? [] : [{ wide: lanes, vectors: 2 }]),
+    ...(lanes === 1 ? [] : [{ wide: lanes, vectors: 1 }]),
+    { wide: 1, vectors: 1 },
+  ]
 
   /** Adds, for `taps` taps from the pointers on, the sums over `rows` × `columns` pixels to the result. */
-  const tapSums = (taps: number, wide: number): KernelFunction => {
+  const tapSums = (taps: number, { wide, vectors }: (typeof forms)[number]): KernelFunction => {
     const declarations = [
       { pointer: x },
       { pointer: upstream },
@@ -71,22 +93,26 @@ function buildDepthwiseWeights(multiplied: boolean, key: string, target: Target)
       { int: 'rows' },
       { int: 'columns' },
     ] as const
-    return k.function(`taps${taps}x${wide}`, declarations, (lineX, lineUp, out, rows, columns) => {
+    return k.function(`taps${taps}x${wide * vectors}`, declarations, (lineX, lineUp, out, rows, columns) => {
       const outChannels = k.let(mul(channels, multiplier))
       const stepX = k.let(mul(strideColumns, channels))
       const rowX = k.let(mul(mul(strideRows, width), channels))
       const rowUp = k.let(mul(outWidth, outChannels))
-      const tap = k.let(mul(dilationColumns, channels))
-      const offsets = Array.from({ length: taps }, (_, i) => k.let(mul(tap, i)))
-      const sums = offsets.map(() => k.variable(constant('f32', 0, wide), 'sum'))
+      const apart = k.let(mul(dilationColumns, channels))
+      const offsets = Array.from({ length: taps }, (_, i) => k.let(mul(apart, i)))
+      const sums = offsets.map(() => Array.from({ length: vectors }, () => k.variable(constant('f32', 0, wide), 'sum')))
+      const load = (from: Pointer, offset = 0, step?: Expr) =>
+        k.let(wide === 1 ? k.load(from, offset) : k.loadVector(from, offset, wide, step))
       k.repeat(rows, () => {
         const atX = k.pointFrom(lineX)
         const atUp = k.pointFrom(lineUp)
         k.repeat(columns, () => {
-          const up = k.let(wide === 1 ? k.load(atUp) : k.loadVector(atUp, 0, wide, stride))
-          for (const [i, sum] of sums.entries()) {
-            const at = i === 0 ? atX : k.pointFrom(atX, offsets[i])
-            k.set(sum, fma(k.let(wide === 1 ? k.load(at) : k.loadVector(at)), up, sum.value))
+          const up = Array.from({ length: vectors }, (_, j) => load(atUp, j * wide, stride))
+          for (const [i, row] of sums.entries()) {
+            const offset = offsets[i]
+            const at = offset.op === 'const' ? atX : k.pointFrom(atX, offset)
+            const first = offset.op === 'const' ? offset.value : 0
+            for (const [j, sum] of row.entries()) k.set(sum, fma(load(at, first + j * wide), up[j], sum.value))
           }
           k.advance(atX, stepX)
           k.advance(atUp, outChannels)
@@ -94,15 +120,16 @@ function buildDepthwiseWeights(multiplied: boolean, key: string, target: Target)
         k.advance(lineX, rowX)
         k.advance(lineUp, rowUp)
       })
-      for (const sum of sums) {
-        const before = wide === 1 ? k.load(out) : k.loadVector(out, 0, wide, stride)
-        k.store(out, k.let(add(before, sum.value)), 0, wide, wide === 1 ? undefined : stride)
+      for (const row of sums) {
+        for (const [j, sum] of row.entries()) {
+          const total = k.let(add(load(out, j * wide, stride), sum.value))
+          k.store(out, total, j * wide, wide, wide === 1 ? undefined : stride)
+        }
         k.advance(out, outChannels)
       }
     })
   }
-  const widths = lanes === 1 ? [1] : [lanes, 1]
-  const variants = widths.map((wide) => Array.from({ length: tapsInRegisters }, (_, i) => tapSums(i + 1, wide)))
+  const variants = forms.map((form) => Array.from({ length: tapsInRegisters }, (_, i) => tapSums(i + 1, form)))
 
   /** Outputs of a row that tap `tap` reaches inside the input: from, up to. */
   const reach = (tap: Expr, extent: Expr, count: Expr, step: Expr, dilation: Expr, before: Expr): [Expr, Expr] => {
@@ -114,8 +141,8 @@ function buildDepthwiseWeights(multiplied: boolean, key: string, target: Target)
 
   const part = [{ int: 'image' }, { int: 'kernelRow' }, { int: 'channel' }, { int: 'out' }] as const
   /** All taps of a kernel row for one vector of channels (and one place of the multiplier) of one image. */
-  const rowOfTaps = widths.map((wide, v) =>
-    k.function(`rowOfTaps${wide}`, [...part, { int: 'place' }], (image, kernelRow, channel, out, place) => {
+  const rowOfTaps = forms.map(({ wide, vectors }, v) =>
+    k.function(`rowOfTaps${wide * vectors}`, [...part, { int: 'place' }], (image, kernelRow, channel, out, place) => {
       const [fromRow, toRow] = reach(kernelRow, height, outHeight, strideRows, dilationRows, top)
       const rows = k.let(sub(toRow, fromRow))
       const outChannels = k.let(mul(channels, multiplier))
@@ -180,17 +207,22 @@ function buildDepthwiseWeights(multiplied: boolean, key: string, target: Target)
     k.loop(min(sub(images, firstImage), imagesPerPiece), (i) => {
       const image = k.let(add(firstImage, i))
       k.loop(multiplier, (place) => {
-        const each = (v: number, channel: Expr) => k.call(rowOfTaps[v], image, kernelRow, channel, out, place)
-        const vectors = lanes === 1 ? undefined : k.let(div(count, lanes))
-        if (vectors !== undefined) k.loop(vectors, (j) => each(0, add(firstChannel, mul(j, lanes))))
-        const done = vectors === undefined ? firstChannel : k.let(add(firstChannel, mul(vectors, lanes)))
-        const tail = vectors === undefined ? count : rem(count, lanes)
-        k.loop(tail, (j) => each(widths.length - 1, add(done, j)))
+        const next = k.variable(firstChannel, 'channel')
+        const remaining = k.variable(count, 'remaining')
+        for (const [v, { wide, vectors }] of forms.entries()) {
+          const size = wide * vectors
+          const times = k.let(div(remaining.value, size))
+          k.repeat(times, () => {
+            k.call(rowOfTaps[v], image, kernelRow, next.value, out, place)
+            k.set(next, add(next.value, size))
+          })
+          k.set(remaining, rem(remaining.value, size))
+        }
       })
     })
   })
   return k.build(
-    `depthwise_weights_f32_${tapsInRegisters}x${lanes}${multiplied ? '_multiplied' : ''}_${target.name}`,
+    `depthwise_weights_f32_${tapsInRegisters}x${lanes}${fixed === undefined ? '_multiplied' : ''}_${target.name}`,
     key,
   )
 }

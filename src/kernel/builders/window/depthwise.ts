@@ -28,7 +28,11 @@ export interface Inside {
   readonly dilationRows: number
 }
 
-export function depthwiseShape(g: DepthwiseArguments, multiplied: 'spread' | 'fold', epilogue: EpilogueShape): DepthwiseShape {
+export function depthwiseShape(
+  g: DepthwiseArguments,
+  multiplied: 'spread' | 'fold',
+  epilogue: EpilogueShape,
+): DepthwiseShape {
   if (g.multiplier > 1) return { multiplier: multiplied, inside: undefined, epilogue }
   const inside: Inside = {
     channels: g.channels,
@@ -223,7 +227,10 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
   }
   const one = pixels(1)
   const several = pixels(pixelsInRegisters)
-  const whole = shape.inside === undefined ? undefined : defineWhole(k, shape.inside, x, weights, epilogue, outPixel, width, weightRow)
+  const whole =
+    shape.inside === undefined
+      ? undefined
+      : defineWhole(k, shape.inside, x, weights, epilogue, outPixel, width, weightRow)
 
   // Taps of an axis inside the input for a window that starts at `start` (maybe before the input): from, up to.
   const clip = (start: Expr, extent: Expr, taps: Expr, dilation: Expr): [Expr, Expr] => {
