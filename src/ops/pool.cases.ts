@@ -34,6 +34,7 @@ function windows(x: readonly number[], options: AvgPoolOptions): Windows {
       const total = Math.max(0, (Math.ceil(extent / stride[i]) - 1) * stride[i] + kernel[i] - extent)
       return [Math.floor(total / 2), Math.ceil(total / 2)]
     }
+    if (padding === 'full') return [kernel[i] - 1, kernel[i] - 1]
     if (typeof padding === 'object') return padding[i] as readonly number[]
     return padding === 'valid' ? [0, 0] : [padding, padding]
   })
@@ -172,6 +173,7 @@ function several(): OpCase[] {
         [2, 0],
       ],
     }),
+    ...both('3x3 full', [1, 4, 5, 3], { kernelSize: 3, padding: 'full' }),
     ...both('4x4 stride 2 padding 2: not unrolled', [1, 9, 8, 6], { kernelSize: 4, stride: 2, padding: 2 }),
     ...both('whole image', [3, 5, 4, 7], { kernelSize: [5, 4] }),
     ...both('one pixel', [1, 1, 1, 1], { kernelSize: 1 }),

@@ -108,6 +108,27 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
     return true
   }
 
+  const isMapUnit = (unit: Unit) => unit.main === undefined && unit.members.every((node) => node.op.kind === 'map')
+
+  // Reductions take in the maps in front of them that nothing else reads, and those in front of these. They come first:
+  // a map that goes into a sum should not be stored because it could also have joined its neighbours.
+  for (const node of nodes) {
+    if (node.op.kind !== 'reduce') continue
+    const unit = unitOf.get(node) as Unit
+    const { shape } = node.inputs[0]
+    const pulls = (input: Node): boolean =>
+      input.op.kind === 'map' &&
+      input.op.usesIndex !== true &&
+      !keep.has(input) &&
+      sameShape(input.shape, shape) &&
+      unitOf.get(input) !== unit &&
+      (readers.get(input) as Node[]).every((reader) => unitOf.get(reader) === unit)
+    const candidates = [...node.inputs]
+    for (let input = candidates.pop(); input !== undefined; input = candidates.pop()) {
+      if (pulls(input) && merge(unitOf.get(input) as Unit, unit)) candidates.push(...input.inputs)
+    }
+  }
+
   // Maps with maps: a direct reader of the same shape.
   for (const node of nodes) {
     if (node.op.kind !== 'map') continue
@@ -115,24 +136,8 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
       if (input.op.kind !== 'map' || !sameShape(input.shape, node.shape)) continue
       const producer = unitOf.get(input) as Unit
       const consumer = unitOf.get(node) as Unit
-      if (producer !== consumer) merge(producer, consumer)
+      if (producer !== consumer && isMapUnit(producer) && isMapUnit(consumer)) merge(producer, consumer)
     }
-  }
-
-  // Reductions take in the maps in front of them, when nothing else reads those.
-  const isMapUnit = (unit: Unit) => unit.main === undefined && unit.members.every((node) => node.op.kind === 'map')
-  const leaves = (unit: Unit, node: Node) =>
-    keep.has(node) || (readers.get(node) ?? []).some((reader) => unitOf.get(reader) !== unit)
-  for (const node of nodes) {
-    if (node.op.kind !== 'reduce') continue
-    const [input] = node.inputs
-    const producer = unitOf.get(input)
-    if (input.op.kind !== 'map' || producer === undefined || !isMapUnit(producer)) continue
-    if (producer.members.some((member) => member.op.kind === 'map' && member.op.usesIndex === true)) continue
-    const outputs = producer.members.filter((member) => leaves(producer, member))
-    if (outputs.length !== 1 || outputs[0] !== input || keep.has(input) || (readers.get(input) as Node[]).length !== 1)
-      continue
-    merge(producer, unitOf.get(node) as Unit)
   }
 
   // Contractions take in the maps behind them: bias, activation, residual, masks of the backward pass.

@@ -181,6 +181,8 @@ async function trainInto(
           showEpoch(terminal, event)
           history.push({ ...event })
           recording = recording.then(record)
+          // Told below; until then it must not count as unhandled.
+          recording.catch(() => undefined)
           break
         case 'end':
           break
@@ -188,7 +190,7 @@ async function trainInto(
           event satisfies never
       }
     },
-  })
+  }).finally(() => recording.catch(() => undefined))
   await recording
   const contents = {
     model: run.model,

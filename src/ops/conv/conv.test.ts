@@ -103,6 +103,48 @@ describe('maps that are fused behind', () => {
 
 const input = (...shape: number[]) => inputNode(0, shape, 'f32')
 
+/** Result and gradients of a small network's layers: convolutions of several kinds, a matrix product. */
+function layers(batch: number, size: number): Node[] {
+  const data = (salt: number, ...shape: number[]) =>
+    dataNode(
+      goldenValues(
+        salt,
+        shape.reduce((a, b) => a * b, 1),
+      ),
+      shape,
+      'f32',
+    )
+  const x = data(1, batch, size, size, 12)
+  const weights = [data(2, 3, 3, 12, 40), data(3, 3, 3, 6, 20), data(4, 5, 5, 1, 12), data(5, 1, 1, 12, 33)]
+  const options: ConvOptions[] = [{ padding: 'same' }, { groups: 2, stride: 2 }, { groups: 12, padding: 2 }, {}]
+  const convolved = weights.map((w, i) => conv2d(x, w, options[i]))
+  const [a, b] = [data(6, batch, 3000), data(7, 3000, 21)]
+  return [...convolved.map((y, i) => [y, x, weights[i]]), [matmul(a, b), a, b]].flatMap(([y, left, right]) => [
+    y,
+    ...(gradient(y, [left, right], data(8, ...y.shape)) as Node[]),
+  ])
+}
+
+test('one thread and two give the same bits', async () => {
+  const [one, two] = testDevices.filter((device) => device.name.startsWith('wasm'))
+  const expected = await evaluate(await one.get(), layers(7, 19))
+  expect(await evaluate(await two.get(), layers(7, 19))).toEqual(expected)
+})
+
+test('other batch sizes and extents compile no kernel', async () => {
+  const device = await testDevices[testDevices.length - 1].get()
+  await evaluate(device, layers(8, 16))
+  const { compiled } = device.backend.kernels
+  for (const [batch, size] of [
+    [3, 16],
+    [1, 16],
+    [8, 21],
+    [70, 9],
+  ])
+    await evaluate(device, layers(batch, size))
+  expect(device.backend.kernels.compiled).toBe(compiled)
+})
+
 describe('the textbook', () => {
   const x = dataNode(Float32Array.of(1, 2, 3, 4), [2, 2], 'f32')
   const k = dataNode(Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9), [3, 3], 'f32')
