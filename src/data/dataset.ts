@@ -1,4 +1,5 @@
 /** Data sets are `{ length, get(i) }` and wrappers around them. */
+import { startPieces } from '#platform'
 import { allocate, type DType, type TypedArray } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import { Random } from '../base/random.ts'
@@ -65,7 +66,10 @@ async function* gather(dataset: Dataset, order: ArrayLike<number>, size: number)
     const count = Math.min(size, order.length - start)
     const x = allocate(dataset.dtype, count * sampleSize)
     const y = new Int32Array(count)
+    // Samples may be made or decoded when they are asked for.
+    const pieces = startPieces()
     for (let i = 0; i < count; i++) {
+      if (pieces.over) await pieces.next()
       const sample = dataset.get(order[start + i])
       x.set(sample.x, i * sampleSize)
       y[i] = sample.y

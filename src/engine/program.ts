@@ -1,5 +1,5 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
-import { nextTurn, now } from '#platform'
+import { nextTurn, startPieces } from '#platform'
 import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
 import type { DType, TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
@@ -10,22 +10,6 @@ import type { Device } from './device.ts'
 
 /** Calls of a program that is made ready without letting the event loop go on first. */
 const smallProgram = 8
-/** How long the calling thread is kept at once. */
-const pieceMs = 8
-
-/** Cuts work on the calling thread: `if (pieces.over) await pieces.next()` lets the event loop go on. */
-class Pieces {
-  #end = now() + pieceMs
-
-  get over(): boolean {
-    return now() > this.#end
-  }
-
-  async next(): Promise<void> {
-    await nextTurn()
-    this.#end = now() + pieceMs
-  }
-}
 
 /** Everything a program holds that the collector does not see. */
 class Holdings {
@@ -45,6 +29,12 @@ export class Program {
     device.whenAbandoned(this, () => release(device, holdings))
   }
 
+  /** Plans in a turn of the event loop of its own: what comes before, tracing, took a while already. */
+  static async plan(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]): Promise<Program> {
+    await nextTurn()
+    return new Program(device, outputs, assignments)
+  }
+
   /**
    * Runs once: reads `inputs` and Variables, writes Variables, returns the outputs as arrays of the host.
    * @param data values for the plan's data leaves when they are not the ones it was made with
@@ -58,7 +48,7 @@ export class Program {
     const { backend } = device
     const table = await this.#load()
     const bound: Block[] = []
-    const pieces = new Pieces()
+    const pieces = startPieces()
     for (const [i, region] of plan.regions.entries()) {
       // The first run carries every Variable over.
       if (pieces.over) await pieces.next()
@@ -80,7 +70,7 @@ export class Program {
     if (holdings.table === undefined) {
       const { device, plan } = this
       const instructions: Instruction[] = []
-      const pieces = new Pieces()
+      const pieces = startPieces()
       // What led here, tracing and planning a large program, was a piece of its own.
       if (plan.calls.length > smallProgram) await pieces.next()
       for (const call of plan.calls) {

@@ -1,5 +1,13 @@
 import { UnsupportedError } from '../base/errors.ts'
-import { type DecodedImage, damagedGzip, fromRgba, noFiles, notAPicture, type PlatformWorker } from './platform.ts'
+import {
+  type DecodedImage,
+  damagedGzip,
+  fromRgba,
+  noFiles,
+  notAPicture,
+  Pieces,
+  type PlatformWorker,
+} from './platform.ts'
 
 export const platformName = 'browser' as const
 
@@ -156,6 +164,10 @@ export function nextTurn(): Promise<void> {
     }
     port2.postMessage(undefined)
   })
+}
+
+export function startPieces(): Pieces {
+  return new Pieces(nextTurn)
 }
 
 export function now(): number {

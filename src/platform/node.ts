@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
 import { ConfigError, UnsupportedError } from '../base/errors.ts'
-import { type DecodedImage, damagedGzip, fromRgba, notAPicture, type PlatformWorker } from './platform.ts'
+import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
 
 export const platformName = 'node' as const
 
@@ -209,6 +209,10 @@ export function createWorker(source: string, name: string): PlatformWorker {
 
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+export function startPieces(): Pieces {
+  return new Pieces(nextTurn)
 }
 
 export function now(): number {

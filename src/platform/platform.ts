@@ -43,6 +43,7 @@ export interface Platform {
 
   /** Lets everything else run that waits for the event loop: long work on the calling thread is cut with it. */
   nextTurn(): Promise<void>
+  startPieces(): Pieces
 
   /** Milliseconds on a clock that never goes back. */
   now(): number
@@ -75,6 +76,28 @@ export interface PlatformWorker {
   /** Lets the process end although the worker lives. Nothing in a page. */
   unref(): void
   terminate(): Promise<void>
+}
+
+/** How long the calling thread is kept at once. */
+const pieceMs = 8
+
+/** Cuts long work on the calling thread: `if (pieces.over) await pieces.next()` lets the event loop go on. */
+export class Pieces {
+  readonly #nextTurn: () => Promise<void>
+  #end = performance.now() + pieceMs
+
+  constructor(nextTurn: () => Promise<void>) {
+    this.#nextTurn = nextTurn
+  }
+
+  get over(): boolean {
+    return performance.now() > this.#end
+  }
+
+  async next(): Promise<void> {
+    await this.#nextTurn()
+    this.#end = performance.now() + pieceMs
+  }
 }
 
 /** RGB when every pixel is opaque, RGBA otherwise, so that both platforms give the same channels for a picture. */

@@ -2,7 +2,7 @@
 import { type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
-import { type Device, defaultDevice, Program } from '../engine/index.ts'
+import { type Assignment, type Device, defaultDevice, Program } from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
@@ -32,6 +32,7 @@ export type CompiledFunction<A extends readonly Tensor[], R> = (...args: A) => P
  */
 export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args: A) => R): CompiledFunction<A, R> {
   const programs = new Map<string, Compiled[]>()
+  let tracing: Promise<unknown> = Promise.resolve()
   return async (...args) => {
     if (currentTrace() !== undefined) return f(...args)
     for (const [i, arg] of args.entries()) {
@@ -48,12 +49,21 @@ export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args
     await realize(...args)
     const device = await defaultDevice()
     const key = args.map((arg) => `${arg.dtype}[${arg.shape}]`).join()
-    const candidates = programs.get(key) ?? []
-    const alive = candidates.filter((c) => c.device === device)
-    let compiled = alive.find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))
+    const onDevice = () => (programs.get(key) ?? []).filter((c) => c.device === device)
+    const find = () => onDevice().find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))
+    const findOrTrace = async () => {
+      const found = find()
+      if (found !== undefined) return found
+      const traced = await traceFunction(f, args, device)
+      programs.set(key, [...onDevice(), traced])
+      return traced
+    }
+    let compiled = find()
     if (compiled === undefined) {
-      compiled = traceFunction(f, args, device)
-      programs.set(key, [...alive, compiled])
+      // One after the other, so that calls made at once share what the first of them traces.
+      const turn = tracing.then(findOrTrace)
+      tracing = turn.catch(() => undefined)
+      compiled = await turn
     }
     const inputs: TypedArray[] = []
     for (const arg of args) inputs.push(typed(await arg.data(), arg.dtype))
@@ -75,28 +85,26 @@ function settled(data: TypedArray, shape: Shape, dtype: DType): Tensor {
   return result
 }
 
-function traceFunction<A extends readonly Tensor[], R extends Tree>(
+async function traceFunction<A extends readonly Tensor[], R extends Tree>(
   f: (...args: A) => R,
   args: A,
   device: Device,
-): Compiled {
+): Promise<Compiled> {
   const trace = new Trace()
   const inputs = args.map((arg, i) => new Tensor(inputNode(i, arg.shape, arg.dtype)))
   const outputs: Tensor[] = []
+  let rebuild: Compiled['rebuild']
+  let assignments: Assignment[]
   try {
     const result = withTrace(trace, () => f(...(inputs as unknown as A)))
-    const rebuild = flatten(result, outputs)
-    const assignments = withTrace(trace, () => trace.finish())
-    const program = new Program(
-      device,
-      outputs.map((t) => t.node),
-      assignments,
-    )
-    return { device, guards: trace.guards, program, rebuild }
+    rebuild = flatten(result, outputs)
+    assignments = withTrace(trace, () => trace.finish())
   } catch (error) {
     trace.abandon()
     throw error
   }
+  const nodes = outputs.map((t) => t.node)
+  return { device, guards: trace.guards, program: await Program.plan(device, nodes, assignments), rebuild }
 }
 
 /** Collects the tensors of a result and returns how to put others in their places. */

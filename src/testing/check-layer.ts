@@ -6,6 +6,7 @@ import { type Layer, layerToJson } from '../nn/layer.ts'
 import { describe, init } from '../nn/model.ts'
 import { sgd } from '../optim/index.ts'
 import { compile, type Tensor, tensor, valueAndGrad } from '../tensor/index.ts'
+import { checkGradients } from './check-gradients.ts'
 
 export interface LayerCheck {
   /** One sample, without the batch. */
@@ -21,8 +22,8 @@ function expect(holds: boolean, what: string): void {
 }
 
 /**
- * Checks shapes, parameter count, the written description, saving and loading, that a step of training lowers a loss
- * and moves every parameter, and that inference gives the same twice.
+ * Checks shapes, parameter count, gradients, the written description, saving and loading, that a step of training lowers
+ * a loss and moves every parameter, and that inference gives the same twice.
  * @throws Error saying what does not hold
  */
 export async function checkLayer(layer: Layer, check: LayerCheck): Promise<void> {
@@ -72,6 +73,20 @@ export async function checkLayer(layer: Layer, check: LayerCheck): Promise<void>
     }
   }
 
+  // Every parameter and the input, against central differences; assigned values stand in for the parameters' own.
+  const values = [x, ...(await Promise.all(model.parameters.map(async (p) => tensor(await p.data(), p.shape))))]
+  for (const training of [true, false]) {
+    model.train(training)
+    await checkGradients(
+      (input, ...parameters) => {
+        for (const [i, parameter] of model.parameters.entries()) parameter.assign(parameters[i])
+        return model(input)
+      },
+      values,
+      { tolerance: 1e-5 },
+    )
+  }
+
   model.eval()
   const forward = compile((input: Tensor) => model(input))
   const output = await forward(x)
@@ -79,12 +94,12 @@ export async function checkLayer(layer: Layer, check: LayerCheck): Promise<void>
     sameShape(output.shape, [batch, ...check.output]),
     `gives ${showShape(output.shape)}, expected ${showShape([batch, ...check.output])}`,
   )
-  const values = await output.data()
-  expect(values.every(Number.isFinite), 'gives values that are not finite')
+  const outputs = await output.data()
+  expect(outputs.every(Number.isFinite), 'gives values that are not finite')
   const same = async (other: Promise<Tensor>, what: string) => {
     const others = await (await other).data()
     expect(
-      others.every((value, i) => Object.is(value, values[i])),
+      others.every((value, i) => Object.is(value, outputs[i])),
       what,
     )
   }

@@ -1,5 +1,5 @@
 /** The training loop. */
-
+import { nextTurn } from '#platform'
 import type { TypedArray } from '../base/dtype.ts'
 import { ConfigError, didYouMean, ShapeError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
@@ -82,8 +82,12 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
   const optimizer = options.optimizer ?? adam()
   const loss = lossOrDefault(options.loss)
   const [train, held] = parts(dataset, validation, seed)
+  // Splitting and making parameters take a while; what waits for the event loop comes in between.
+  await nextTurn()
   const model = isModel(net) ? net : init(net, { input: train.sampleShape, seed })
   checkFit(model, train)
+
+  await nextTurn()
 
   const step = compile((x: Tensor, y: Tensor) => {
     let output: Tensor | undefined
@@ -115,7 +119,12 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
     lrSchedule === 'cosine' ? (baseRate * (1 + Math.cos(Math.PI * progress))) / 2 : baseRate
   const begin = performance.now()
   let best:
-    | { epoch: number; accuracy: number; weights: Map<string, { shape: Shape; data: TypedArray }> | undefined }
+    | {
+        epoch: number
+        accuracy: number
+        loss: number
+        weights: Map<string, { shape: Shape; data: TypedArray }> | undefined
+      }
     | undefined
   let done = 0
   let meanLoss = Number.NaN
@@ -154,9 +163,20 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
       const seconds = (performance.now() - start) / 1000
       const measured = held === undefined ? undefined : await evaluate(model, held, { loss })
       const accuracy = measured?.accuracy ?? right / seen
-      const isBest = best === undefined || held === undefined || accuracy > best.accuracy
+      // Of equal accuracies the one with the smaller loss is better.
+      const score = measured?.loss ?? meanLoss
+      const isBest =
+        best === undefined ||
+        held === undefined ||
+        accuracy > best.accuracy ||
+        (accuracy === best.accuracy && score < best.loss)
       if (isBest)
-        best = { epoch, accuracy, weights: held === undefined || epoch === epochs ? undefined : await model.save() }
+        best = {
+          epoch,
+          accuracy,
+          loss: score,
+          weights: held === undefined || epoch === epochs ? undefined : await model.save(),
+        }
       const event: EpochEvent = {
         event: 'epoch',
         epoch,

@@ -35,7 +35,7 @@ function weightStrides(p: Planar): [number, number, number] {
   return [p.kernel[1] * p.groupIn * channel, p.groupIn * channel, channel]
 }
 
-/** Part of full tiles among the columns computed: a cost grows where the last vector is mostly empty. */
+/** Columns that are computed: the last vector may be mostly empty. */
 function columnCost(channels: number, target: Target): number {
   return Math.ceil(channels / target.lanes) * target.lanes
 }

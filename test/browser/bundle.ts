@@ -1,0 +1,97 @@
+/** The package as users get it, and their programs as bundlers make pages of them. */
+import { execFile } from 'node:child_process'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import * as esbuild from 'esbuild'
+import { createLogger, build as viteBuild } from 'vite'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Builds and packs the working tree and unpacks it in `project` as npm would install it; dist/ is left alone. */
+export async function installPacked(folder: string, project: string): Promise<void> {
+  const stage = join(folder, 'stage')
+  await mkdir(stage)
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', join(stage, 'dist')])
+  for (const name of ['package.json', 'src', 'README.md', 'README.zh-CN.md', 'CHANGELOG.md', 'LICENSE']) {
+    await cp(join(root, name), join(stage, name), { recursive: true })
+  }
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: stage })
+  const packed = (await readdir(folder)).find((name) => name.endsWith('.tgz')) as string
+  const installed = join(project, 'node_modules', 'juanji')
+  await mkdir(installed, { recursive: true })
+  await run('tar', ['xzf', join(folder, packed), '-C', installed, '--strip-components=1'])
+  await writeFile(join(project, 'package.json'), '{ "name": "page", "private": true, "type": "module" }')
+}
+
+/** The README's programs. */
+export async function readmePrograms(): Promise<string[]> {
+  const text = await readFile(join(root, 'README.md'), 'utf8')
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code)
+}
+
+/** Puts the page's program into the project, where it imports the package. */
+export async function copyPage(project: string): Promise<void> {
+  for (const name of ['page.ts', 'training.ts']) {
+    const text = await readFile(join(root, 'test', 'browser', name), 'utf8')
+    await writeFile(join(project, name), text.replace("'../../src/index.ts'", "'juanji'"))
+  }
+}
+
+export interface Bundle {
+  /** index.html and what it loads. */
+  readonly folder: string
+  readonly warnings: readonly string[]
+  /** All scripts together, parts that are loaded later included. */
+  readonly gzipBytes: number
+  readonly code: string
+}
+
+export const bundlers = ['vite', 'esbuild'] as const
+
+/** Bundles a program of the project into a page. */
+export async function bundle(bundler: (typeof bundlers)[number], project: string, name: string): Promise<Bundle> {
+  const folder = join(project, 'out', bundler, name)
+  await mkdir(folder, { recursive: true })
+  const html = (script: string) =>
+    `<!doctype html><html lang="en"><title>juanji</title><link rel="icon" href="data:,"><script type="module" src="${script}"></script></html>\n`
+  const warnings: string[] = []
+  if (bundler === 'esbuild') {
+    const result = await esbuild.build({
+      entryPoints: [join(project, `${name}.ts`)],
+      absWorkingDir: project,
+      outdir: folder,
+      bundle: true,
+      splitting: true,
+      minify: true,
+      format: 'esm',
+      target: 'es2022',
+      logLevel: 'silent',
+    })
+    warnings.push(...result.warnings.map(({ text }) => text))
+    await writeFile(join(folder, 'index.html'), html(`./${name}.js`))
+  } else {
+    const page = join(project, 'index.html')
+    await writeFile(page, html(`/${name}.ts`))
+    const logger = createLogger('warn')
+    const warn = (message: string) => void warnings.push(message)
+    await viteBuild({
+      root: project,
+      base: './',
+      configFile: false,
+      logLevel: 'warn',
+      customLogger: { ...logger, warn, warnOnce: warn, error: warn },
+      build: { outDir: folder, emptyOutDir: true },
+    })
+  }
+  const files = await readdir(folder, { recursive: true })
+  const scripts = await Promise.all(
+    files.filter((file) => file.endsWith('.js')).map((file) => readFile(join(folder, file))),
+  )
+  const gzipBytes = scripts.reduce((sum, script) => sum + gzipSync(script).length, 0)
+  return { folder, warnings, gzipBytes, code: scripts.map(String).join('\n') }
+}
