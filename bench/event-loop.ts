@@ -33,6 +33,13 @@ const p99Ms = ms(delay.percentile(99))
 const maxMs = ms(delay.max)
 const holds = p99Ms <= 20 && maxMs <= 100
 console.log(
-  JSON.stringify({ steps, seconds: Number(end.seconds.toFixed(2)), p50Ms: ms(delay.percentile(50)), p99Ms, maxMs, holds }),
+  JSON.stringify({
+    steps,
+    seconds: Number(end.seconds.toFixed(2)),
+    p50Ms: ms(delay.percentile(50)),
+    p99Ms,
+    maxMs,
+    holds,
+  }),
 )
 if (!holds) process.exitCode = 1

@@ -8,6 +8,7 @@ import { Program } from './program.ts'
 
 const mostNodes = 10_000
 const keptPrograms = 128
+const keptKeys = 1024
 /** Programs with larger buffers than this are not kept. */
 const keptBytes = 65_536
 
@@ -17,7 +18,13 @@ interface Cached {
   readonly leaves: readonly Node[]
 }
 
-const caches = new WeakMap<Device, Map<string, Cached>>()
+interface Cache {
+  readonly programs: Map<string, Cached>
+  /** Expressions that came once. Only what comes again is kept: the others leave nothing for the collector to move. */
+  readonly seen: Set<string>
+}
+
+const caches = new WeakMap<Device, Cache>()
 /** Ops, Variables and functions keep their numbers for as long as they live. */
 const numbers = new WeakMap<object, number>()
 let nextNumber = 0
@@ -76,27 +83,31 @@ export async function evaluate(
   }
   let cache = caches.get(device)
   if (cache === undefined) {
-    cache = new Map()
+    cache = { programs: new Map(), seen: new Set() }
     caches.set(device, cache)
   }
   const leaves = nodes.filter(isData)
   const key = expressionKey(nodes, roots, assignments)
-  const cached = cache.get(key) ?? { program: new Program(device, roots, assignments), leaves }
-  cache.delete(key)
+  const known = cache.programs.get(key)
+  const cached = known ?? { program: new Program(device, roots, assignments), leaves }
+  cache.programs.delete(key)
   const { program } = cached
   const values = new Map(cached.leaves.map((leaf, i) => [leaf, (leaves[i].attributes as DataAttributes).data]))
   const arrays = await program.run([], (leaf) => values.get(leaf) as TypedArray)
   // A program that names Variables would keep them alive, one with large buffers its memory.
   const namesVariables =
     assignments.length > 0 || nodes.some((node) => node.op.kind === 'leaf' && node.op.name === 'variable')
-  if (namesVariables || program.heldBytes > keptBytes) {
+  const comesAgain = known !== undefined || cache.seen.delete(key)
+  if (namesVariables || program.heldBytes > keptBytes || !comesAgain) {
     void device.exclusive(async () => program.release())
+    if (!namesVariables) cache.seen.add(key)
+    if (cache.seen.size > keptKeys) cache.seen.delete(cache.seen.keys().next().value as string)
     return arrays
   }
-  cache.set(key, cached)
-  if (cache.size > keptPrograms) {
-    const [oldestKey, oldest] = cache.entries().next().value as [string, Cached]
-    cache.delete(oldestKey)
+  cache.programs.set(key, cached)
+  if (cache.programs.size > keptPrograms) {
+    const [oldestKey, oldest] = cache.programs.entries().next().value as [string, Cached]
+    cache.programs.delete(oldestKey)
     void device.exclusive(async () => oldest.program.release())
   }
   return arrays

@@ -21,12 +21,17 @@ export class Program {
   readonly plan: Plan
   readonly device: Device
   readonly #holdings = new Holdings()
+  /**
+   * Goes when the program goes. What is registered outlives every collection of young objects: registering the program
+   * would make each plan of an expression that is computed once an old object.
+   */
+  readonly #anchor = {}
 
   constructor(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]) {
     this.device = device
     this.plan = schedule(outputs, assignments, device.target)
     const holdings = this.#holdings
-    device.whenAbandoned(this, () => release(device, holdings))
+    device.whenAbandoned(this.#anchor, () => release(device, holdings))
   }
 
   /** Plans in a turn of the event loop of its own: what comes before, tracing, took a while already. */

@@ -87,9 +87,21 @@ export async function isDirectory(path: string): Promise<boolean> {
 }
 
 export function makeDirectory(path: string): Promise<void> {
-  return guarded('make this folder', path, async () => {
-    await fs.mkdir(path, { recursive: true })
-  })
+  return guarded('make this folder', path, () => makeWithParents(path))
+}
+
+/** Folder by folder: Node's own recursive mkdir never returns where a file system answers ENOENT, as /proc does. */
+async function makeWithParents(path: string): Promise<void> {
+  try {
+    await fs.mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await isDirectory(path))) return
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) throw error
+    await makeWithParents(parent)
+    await fs.mkdir(path)
+  }
 }
 
 export function removeTree(path: string): Promise<void> {

@@ -53,6 +53,15 @@ describe('both platforms', () => {
   })
 
   for (const [name, platform] of Object.entries(platforms)) {
+    it(`${name}: lets others have their turn`, async () => {
+      let others = 0
+      const timer = setInterval(() => others++, 1)
+      const pieces = platform.startPieces()
+      while (others < 3) if (pieces.over) await pieces.next()
+      clearInterval(timer)
+      expect(pieces.over).toBe(false)
+    })
+
     it(`${name}: gunzips`, async () => {
       const content = Uint8Array.from({ length: 100_000 }, (_, i) => (i * i) % 251)
       expect(await platform.gunzip(gzipSync(content), 'a.gz')).toEqual(content)
@@ -80,6 +89,10 @@ describe('both platforms', () => {
 })
 
 describe('files in Node', () => {
+  it.runIf(process.platform === 'linux')('gives up on a folder that cannot be made', async () => {
+    await expect(node.makeDirectory('/proc/juanji/deep')).rejects.toThrow('cannot make this folder')
+  })
+
   it('writes, reads, lists, renames and removes', async () => {
     const deep = node.joinPath(folder, 'a', 'b')
     await node.makeDirectory(deep)

@@ -88,48 +88,111 @@ export class Tensor {
 
   // Arithmetic, with NumPy's broadcasting. Formulas, shapes and errors stand with the ops.
 
-  add = (other: TensorLike): Tensor => this.#binary(ops.add, other)
-  sub = (other: TensorLike): Tensor => this.#binary(ops.sub, other)
-  mul = (other: TensorLike): Tensor => this.#binary(ops.mul, other)
-  div = (other: TensorLike): Tensor => this.#binary(ops.div, other)
-  maximum = (other: TensorLike): Tensor => this.#binary(ops.maximum, other)
-  minimum = (other: TensorLike): Tensor => this.#binary(ops.minimum, other)
-  pow = (other: TensorLike): Tensor => this.#binary(ops.pow, other)
-  equal = (other: TensorLike): Tensor => this.#binary(ops.equal, other)
-  notEqual = (other: TensorLike): Tensor => this.#binary(ops.notEqual, other)
-  less = (other: TensorLike): Tensor => this.#binary(ops.less, other)
-  lessEqual = (other: TensorLike): Tensor => this.#binary(ops.lessEqual, other)
-  greater = (other: TensorLike): Tensor => this.#binary(ops.greater, other)
-  greaterEqual = (other: TensorLike): Tensor => this.#binary(ops.greaterEqual, other)
-  matmul = (other: Tensor): Tensor => new Tensor(ops.matmul(this.#node, other.#node))
+  add(other: TensorLike): Tensor {
+    return this.#binary(ops.add, other)
+  }
+  sub(other: TensorLike): Tensor {
+    return this.#binary(ops.sub, other)
+  }
+  mul(other: TensorLike): Tensor {
+    return this.#binary(ops.mul, other)
+  }
+  div(other: TensorLike): Tensor {
+    return this.#binary(ops.div, other)
+  }
+  maximum(other: TensorLike): Tensor {
+    return this.#binary(ops.maximum, other)
+  }
+  minimum(other: TensorLike): Tensor {
+    return this.#binary(ops.minimum, other)
+  }
+  pow(other: TensorLike): Tensor {
+    return this.#binary(ops.pow, other)
+  }
+  equal(other: TensorLike): Tensor {
+    return this.#binary(ops.equal, other)
+  }
+  notEqual(other: TensorLike): Tensor {
+    return this.#binary(ops.notEqual, other)
+  }
+  less(other: TensorLike): Tensor {
+    return this.#binary(ops.less, other)
+  }
+  lessEqual(other: TensorLike): Tensor {
+    return this.#binary(ops.lessEqual, other)
+  }
+  greater(other: TensorLike): Tensor {
+    return this.#binary(ops.greater, other)
+  }
+  greaterEqual(other: TensorLike): Tensor {
+    return this.#binary(ops.greaterEqual, other)
+  }
+  matmul(other: Tensor): Tensor {
+    return new Tensor(ops.matmul(this.#node, other.#node))
+  }
 
-  neg = (): Tensor => new Tensor(ops.neg(this.#node))
-  abs = (): Tensor => new Tensor(ops.abs(this.#node))
-  square = (): Tensor => new Tensor(ops.square(this.#node))
-  sqrt = (): Tensor => new Tensor(ops.sqrt(this.#node))
-  exp = (): Tensor => new Tensor(ops.exp(this.#node))
-  log = (): Tensor => new Tensor(ops.log(this.#node))
-  tanh = (): Tensor => new Tensor(ops.tanh(this.#node))
-  sigmoid = (): Tensor => new Tensor(ops.sigmoid(this.#node))
-  relu = (): Tensor => new Tensor(ops.relu(this.#node))
-  clamp = (low: number, high: number): Tensor => new Tensor(ops.clamp(this.#node, low, high))
-  cast = (dtype: DType): Tensor => new Tensor(ops.cast(this.#node, dtype))
+  neg(): Tensor {
+    return new Tensor(ops.neg(this.#node))
+  }
+  abs(): Tensor {
+    return new Tensor(ops.abs(this.#node))
+  }
+  square(): Tensor {
+    return new Tensor(ops.square(this.#node))
+  }
+  sqrt(): Tensor {
+    return new Tensor(ops.sqrt(this.#node))
+  }
+  exp(): Tensor {
+    return new Tensor(ops.exp(this.#node))
+  }
+  log(): Tensor {
+    return new Tensor(ops.log(this.#node))
+  }
+  tanh(): Tensor {
+    return new Tensor(ops.tanh(this.#node))
+  }
+  sigmoid(): Tensor {
+    return new Tensor(ops.sigmoid(this.#node))
+  }
+  relu(): Tensor {
+    return new Tensor(ops.relu(this.#node))
+  }
+  clamp(low: number, high: number): Tensor {
+    return new Tensor(ops.clamp(this.#node, low, high))
+  }
+  cast(dtype: DType): Tensor {
+    return new Tensor(ops.cast(this.#node, dtype))
+  }
 
-  reshape = (...shape: number[] | [Shape]): Tensor =>
-    new Tensor(ops.reshape(this.#node, typeof shape[0] === 'object' ? shape[0] : (shape as number[])))
-  transpose = (...axes: number[]): Tensor => new Tensor(ops.transpose(this.#node, axes.length === 0 ? undefined : axes))
-  broadcastTo = (shape: Shape): Tensor => new Tensor(ops.broadcastTo(this.#node, shape))
+  reshape(...shape: number[] | [Shape]): Tensor {
+    return new Tensor(ops.reshape(this.#node, typeof shape[0] === 'object' ? shape[0] : (shape as number[])))
+  }
+  transpose(...axes: number[]): Tensor {
+    return new Tensor(ops.transpose(this.#node, axes.length === 0 ? undefined : axes))
+  }
+  broadcastTo(shape: Shape): Tensor {
+    return new Tensor(ops.broadcastTo(this.#node, shape))
+  }
 
-  sum = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
-    new Tensor(ops.sum(this.#node, axes, options))
-  mean = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
-    new Tensor(ops.mean(this.#node, axes, options))
-  max = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
-    new Tensor(ops.max(this.#node, axes, options))
-  min = (axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor =>
-    new Tensor(ops.min(this.#node, axes, options))
-  argmax = (axis = -1): Tensor => new Tensor(ops.argmax(this.#node, axis))
-  softmax = (axis = -1): Tensor => new Tensor(ops.softmax(this.#node, axis))
+  sum(axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor {
+    return new Tensor(ops.sum(this.#node, axes, options))
+  }
+  mean(axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor {
+    return new Tensor(ops.mean(this.#node, axes, options))
+  }
+  max(axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor {
+    return new Tensor(ops.max(this.#node, axes, options))
+  }
+  min(axes?: number | readonly number[], options?: { keepDims?: boolean }): Tensor {
+    return new Tensor(ops.min(this.#node, axes, options))
+  }
+  argmax(axis = -1): Tensor {
+    return new Tensor(ops.argmax(this.#node, axis))
+  }
+  softmax(axis = -1): Tensor {
+    return new Tensor(ops.softmax(this.#node, axis))
+  }
 
   #binary(op: (a: Node, b: Node) => Node, other: TensorLike): Tensor {
     return new Tensor(op(this.#node, typeof other === 'number' ? constantNode(other, this.dtype) : other.#node))

@@ -81,6 +81,7 @@ class InterpretBackend implements Backend {
   /** Compiled kernels by key, least recently used first. */
   readonly #kernels = new Map<string, Compiled>()
   #compiled = 0
+  #bytesInUse = 0
   #closed = false
   /** Settles when everything asked for so far is done. */
   #tail: Promise<void> = Promise.resolve()
@@ -113,6 +114,7 @@ class InterpretBackend implements Backend {
     this.#checkOpen()
     try {
       const memory = new ArrayBuffer(bytes)
+      this.#bytesInUse += bytes
       if (this.#checked) new Uint8Array(memory).fill(0xff)
       return new InterpretBlock(memory, bytes)
     } catch (error) {
@@ -128,8 +130,13 @@ class InterpretBackend implements Backend {
 
   free(block: Block): void {
     this.#now(() => {
+      if ((block as InterpretBlock).memory !== undefined) this.#bytesInUse -= block.bytes
       ;(block as InterpretBlock).memory = undefined
     })
+  }
+
+  get bytesInUse(): number {
+    return this.#bytesInUse
   }
 
   write(block: Block, offset: number, dtype: DType, data: TypedArray): void {

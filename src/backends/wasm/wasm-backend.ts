@@ -236,6 +236,10 @@ class WasmBackend implements Backend {
     return new WasmBlock(this.#reserve(bytes), bytes)
   }
 
+  get bytesInUse(): number {
+    return this.#allocator.used
+  }
+
   #reserve(bytes: number): number {
     const address = this.#allocator.allocate(bytes)
     const { end } = this.#allocator
