@@ -57,6 +57,18 @@ it('a smaller last batch compiles nothing inside the first epoch', async () => {
   expect(counts).toEqual([counts[0], counts[0], counts[0]])
 })
 
+it('a program of an expression is kept from its second time on', async () => {
+  const data = new Float32Array(1000)
+  const compute = () => tensor(data).mul(3).add(5).data()
+  await compute()
+  const { bytesInUse } = device.backend
+  await compute()
+  const kept = device.backend.bytesInUse - bytesInUse
+  expect(kept).toBeGreaterThan(8000)
+  await compute()
+  expect(device.backend.bytesInUse - bytesInUse).toBe(kept)
+})
+
 const sizes = [
   [2, 2],
   [3, 3],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { datasets } from './index.ts'
+import { datasets, generateDigits } from './index.ts'
 
 describe('digits', () => {
   test('has the sizes it promises', async () => {
@@ -18,6 +18,17 @@ describe('digits', () => {
     const first = async (seed: number) => (await datasets.digits({ seed, trainCount: 20, testCount: 20 })).train.get(7)
     expect(await first(3)).toEqual(await first(3))
     expect((await first(3)).x).not.toEqual((await first(4)).x)
+  })
+
+  test('pictures drawn one by one, in any order, are those drawn at once', async () => {
+    const { train, test } = await datasets.digits({ trainCount: 12, testCount: 12 })
+    for (const [split, dataset] of Object.entries({ train, test })) {
+      const { images, labels } = generateDigits({ split: split as 'train' | 'test', count: 12 })
+      for (const i of [11, 3, 3, 0]) {
+        const { x, y } = dataset.get(i)
+        expect([y, x]).toEqual([labels[i], images.subarray(784 * i, 784 * (i + 1))])
+      }
+    }
   })
 
   test('a mistyped option is named', async () => {
