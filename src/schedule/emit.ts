@@ -4,15 +4,14 @@ import { sizeOf } from '../base/shape.ts'
 import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
 import { mergeAxes } from '../graph/layout.ts'
-import type { ConstantAttributes, InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
-import { kindOf } from '../kernel/build.ts'
+import type { InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
 import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec, startOf } from '../kernel/builders/map.ts'
 import { pieces, type ReduceShape, reduceCall, reduceSpec } from '../kernel/builders/reduce.ts'
-import { type Chain, type ChainStep, identityChain } from '../kernel/chain.ts'
-import { constant } from '../kernel/expression.ts'
+import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Access, type Accesses, accessKey, contiguous } from './access.ts'
+import { type Access, type Accesses, contiguous } from './access.ts'
 import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import { type Gathered, gather } from './gather.ts'
 import type { Region } from './plan.ts'
 
 /** A buffer of the plan; without a region it is a temporary in the arena. */
@@ -22,13 +21,6 @@ export interface PlanBuffer extends BufferRef {
 
 export interface EmittedCall extends KernelCall {
   readonly label: string
-}
-
-/** The elementwise part of a unit, with what it reads. */
-interface Gathered {
-  readonly chain: Chain
-  readonly operands: readonly Access[]
-  readonly constants: readonly number[]
 }
 
 export class Emitter {
@@ -177,97 +169,14 @@ export class Emitter {
     const span = this.#temporary(dtype, sizeOf(shape))
     this.#buffers.set(access.source, span.buffer as PlanBuffer)
     const whole = { source: access.source, layout: contiguous(shape) }
-    this.#map(shape, this.#gather([], [whole]), [{ span, layout: contiguous(shape), dtype }], 'constant')
+    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape), dtype }], 'constant')
     return span
   }
 
   // Maps.
 
-  /**
-   * Numbers the values of elementwise nodes: `given` values first (what a kernel computed), then operands, constants,
-   * steps. With `copied` the chain hands that access through.
-   */
-  #gather(
-    members: readonly Node[],
-    copied: readonly Access[] = [],
-    given: readonly Node[] = [],
-  ): Gathered & { results: Map<Node, number> } {
-    const operands: Access[] = []
-    const operandKeys = new Map<string, number>()
-    const constants: number[] = []
-    const inside = new Set([...members, ...given])
-    type Value =
-      | { kind: 'given' | 'operand' | 'constant'; i: number }
-      | { kind: 'step'; node: Node }
-      | { kind: 'literal'; access: Access }
-    const resolve = (access: Access, direct: Node | undefined): Value => {
-      const { source } = access
-      if (direct !== undefined && inside.has(source)) {
-        const i = given.indexOf(source)
-        return i >= 0 ? { kind: 'given', i } : { kind: 'step', node: source }
-      }
-      if (source.op.kind === 'leaf' && source.op.name === 'constant') {
-        if (source.dtype !== 'f32') return { kind: 'literal', access }
-        const { value } = source.attributes as ConstantAttributes
-        // Equal values are not joined: that 1 / batch happens to be 1 must not make another kernel.
-        return { kind: 'constant', i: constants.push(value) - 1 }
-      }
-      const key = accessKey(access)
-      let i = operandKeys.get(key)
-      if (i === undefined) {
-        i = operands.push(access) - 1
-        operandKeys.set(key, i)
-      }
-      return { kind: 'operand', i }
-    }
-    const wanted = members.map((node) => node.inputs.map((input) => resolve(this.#accesses.of(input), input)))
-    const wantedCopies = copied.map((access) => resolve(access, undefined))
-    const inputs = given.length + operands.length
-    const steps: ChainStep[] = []
-    const results = new Map<Node, number>(given.map((node, i) => [node, i]))
-    const push = (step: ChainStep) => inputs + constants.length + steps.push(step) - 1
-    const number = (value: Value): number => {
-      switch (value.kind) {
-        case 'given':
-          return value.i
-        case 'operand':
-          return given.length + value.i
-        case 'constant':
-          return inputs + value.i
-        case 'step':
-          return results.get(value.node) as number
-        case 'literal': {
-          const { value: literal, dtype } = value.access.source.attributes as ConstantAttributes
-          const kind = kindOf(dtype)
-          return push({
-            key: `const:${kind}:${literal}`,
-            args: [],
-            lower: (_k, _args, context) => constant(kind, literal, context.lanes),
-          })
-        }
-        default:
-          return value satisfies never
-      }
-    }
-    for (const [i, node] of members.entries()) {
-      const { op, attributes } = node
-      if (op.kind !== 'map') throw new Error(`${op.name} is no elementwise op`)
-      const args = wanted[i].map(number)
-      const text = op.key === undefined ? JSON.stringify(attributes) : op.key(attributes)
-      const step: ChainStep = {
-        key: `${op.name}:${node.dtype}${text === '{}' || text === undefined ? '' : text}`,
-        args,
-        lower: (k, values, context) => op.lower(k, values, attributes, context),
-      }
-      results.set(node, push(step))
-    }
-    // A copy of an operand or a constant is a chain without work; a literal needs its step to be last.
-    const passed = wantedCopies.map(number)
-    return { chain: { inputs, constants: constants.length, steps, results: passed }, operands, constants, results }
-  }
-
   #emitMap(unit: Unit): void {
-    const gathered = this.#gather(unit.members)
+    const gathered = gather(this.#accesses, unit.members)
     const outputs = unit.members.filter((node) => this.#stored.has(node))
     const chain: Chain = { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) }
     const [{ shape }] = unit.members
@@ -287,7 +196,7 @@ export class Emitter {
       this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape), dtype }], destination, label)
       return
     }
-    this.#map(shape, this.#gather([], [access]), destination, label)
+    this.#map(shape, gather(this.#accesses, [], [access]), destination, label)
   }
 
   #map(shape: readonly number[], gathered: Gathered, outputs: readonly Stream[], label: string): void {
@@ -339,7 +248,8 @@ export class Emitter {
     const [input] = main.inputs
     const { shape } = input
     const front = unit.members.filter((node) => node !== main)
-    const gathered = front.length === 0 ? this.#gather([], [this.#accesses.of(input)]) : this.#gather(front)
+    const gathered =
+      front.length === 0 ? gather(this.#accesses, [], [this.#accesses.of(input)]) : gather(this.#accesses, front)
     const chain: Chain =
       front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
     const streams = gathered.operands.map((access) => ({
@@ -420,7 +330,7 @@ export class Emitter {
   #emitKernel(unit: Unit, main: Node): void {
     const algorithm = unit.algorithm ?? choose(main, this.#target)
     const behind = unit.members.filter((node) => node !== main)
-    const gathered = this.#gather(behind, [], [main])
+    const gathered = gather(this.#accesses, behind, [], [main])
     const outputs = unit.members.filter((node) => this.#stored.has(node))
     const operands = gathered.operands.map((access): EpilogueOperand => {
       const { shape, strides } = access.layout
