@@ -19,6 +19,11 @@ interface Home {
   left: boolean
 }
 
+/** The values of a Variable that is on no device yet. */
+function hostValues({ initial }: Variable): TypedArray {
+  return typeof initial === 'function' ? initial() : (initial as TypedArray)
+}
+
 /** A Variable that is on no device yet has its values on the host. */
 const homes = new WeakMap<Variable, Home>()
 
@@ -98,10 +103,9 @@ export class Device {
   async block(variable: Variable): Promise<Block> {
     const home = homes.get(variable)
     if (home?.device === this) return home.block
-    let values: TypedArray | undefined = variable.initial
-    if (home !== undefined) values = await home.device.#read(variable, home.block)
+    const values = home === undefined ? hostValues(variable) : await home.device.#read(variable, home.block)
     const block = await this.allocate(this.target.bytes[variable.dtype] * variable.size)
-    if (values !== undefined) this.backend.write(block, 0, variable.dtype, values)
+    this.backend.write(block, 0, variable.dtype, values)
     variable.initial = undefined
     if (home !== undefined) {
       home.left = true
@@ -122,7 +126,11 @@ export class Device {
   /** The values of a Variable, wherever they are. */
   static async read(variable: Variable): Promise<TypedArray> {
     const home = homes.get(variable)
-    if (home === undefined) return (variable.initial as TypedArray).slice()
+    if (home === undefined) {
+      const values = hostValues(variable)
+      variable.initial = values
+      return values.slice()
+    }
     return home.device.exclusive(() => home.device.#read(variable, home.block))
   }
 

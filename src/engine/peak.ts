@@ -2,7 +2,7 @@
 import { now } from '#platform'
 import type { Instruction } from '../backends/backend.ts'
 import { type MapShape, mapCall, mapSpec } from '../kernel/builders/map.ts'
-import { peakFlops, peakSizes, peakSpec } from '../kernel/builders/peak.ts'
+import { peakFlops, peakSize, peakSpec } from '../kernel/builders/peak.ts'
 import { identityChain } from '../kernel/chain.ts'
 import type { Device } from './device.ts'
 
@@ -36,22 +36,21 @@ export function measurePeak(device: Device, options: PeakOptions = {}): Promise<
 
 async function measureFlops(device: Device, durationMs: number): Promise<number> {
   const { backend, target } = device
-  const sizes = peakSizes(target)
   const tasks = tasksPerThread * backend.threads
   const kernel = device.kernel(peakSpec)
   const bestMs = (repeats: number, forMs: number): Promise<number> => {
     const instruction: Instruction = {
       kernel,
-      places: [0, 1, 2].map((region) => ({ region, offset: 0 })),
+      places: [0, 1].map((region) => ({ region, offset: 0 })),
       scratch: [],
       params: [repeats],
       tasks,
       work: repeats * tasks * peakFlops(target),
     }
-    return timed(device, [instruction], [sizes.left, sizes.right, sizes.result * tasks], forMs)
+    return timed(device, [instruction], [2 * target.lanes, peakSize(target) * tasks], forMs)
   }
   // First warm, then as many repeats as make the start of a run not count.
-  const few = 100
+  const few = 10
   const ms = await bestMs(few, warmUpMs)
   const repeats = Math.min(1 << 24, Math.ceil((few * runMs) / Math.max(ms, 1e-3)))
   return (repeats * tasks * peakFlops(target)) / (await bestMs(repeats, durationMs)) / 1e6

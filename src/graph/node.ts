@@ -67,19 +67,22 @@ export interface VariableAttributes {
 /** The value a Variable has when the program starts. */
 export const variableOp = leaf<VariableAttributes>('variable')
 
+/** The first values of a Variable, or how to make them when they are needed: they then live too shortly to pile up. */
+export type InitialValues = TypedArray | (() => TypedArray)
+
 /** A named buffer that outlives programs: parameter, running statistic, optimizer slot. */
 export class Variable {
   readonly name: string
   readonly shape: Shape
   readonly dtype: DType
   /** Host values until a device takes them over; then undefined. The engine alone changes it. */
-  initial: TypedArray | undefined
+  initial: InitialValues | undefined
   /** The value assigned last and not yet stored, while a trace or an uncompiled expression is being built. */
   pending: Node | undefined
   /** The one leaf that reads this Variable. */
   leaf: Node | undefined
 
-  constructor(name: string, shape: Shape, dtype: DType, initial: TypedArray) {
+  constructor(name: string, shape: Shape, dtype: DType, initial: InitialValues) {
     this.name = name
     this.shape = shape
     this.dtype = dtype

@@ -80,12 +80,13 @@ export function init(net: Layer, options: InitOptions): Model {
       child: (name) => scope(at(name)),
       training: () => guarded(() => mode.training),
       parameter(name, shape, initializer, { decays } = {}) {
-        const parameter = new Parameter(at(name), shape, initialize(initializer, sizeOf(shape), seed, at(name)), decays)
+        const values = () => initialize(initializer, sizeOf(shape), seed, at(name))
+        const parameter = new Parameter(at(name), shape, values, decays)
         parameters.push(parameter)
         return parameter
       },
       state(name, shape, value) {
-        const state = new State(at(name), shape, new Float32Array(sizeOf(shape)).fill(value))
+        const state = new State(at(name), shape, () => new Float32Array(sizeOf(shape)).fill(value))
         states.push(state)
         return state
       },

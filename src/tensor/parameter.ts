@@ -3,15 +3,18 @@ import type { TypedArray } from '../base/dtype.ts'
 import { ShapeError } from '../base/errors.ts'
 import { type Shape, showShape } from '../base/shape.ts'
 import { Device } from '../engine/index.ts'
-import { Variable, variableNode } from '../graph/node.ts'
+import { type InitialValues, Variable, variableNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { assign, guarded } from './trace.ts'
 
 export class State {
   readonly variable: Variable
 
-  /** @param name the path in files and messages */
-  constructor(name: string, shape: Shape, initial: TypedArray, dtype: 'f32' | 'i32' = 'f32') {
+  /**
+   * @param name the path in files and messages
+   * @param initial the first values, or a function that makes them when they are first needed
+   */
+  constructor(name: string, shape: Shape, initial: InitialValues, dtype: 'f32' | 'i32' = 'f32') {
     this.variable = new Variable(name, shape, dtype, initial)
   }
 
@@ -73,7 +76,7 @@ export class Parameter extends State {
   /** Whether optimizers decay it; off for biases and for the scale and shift of norms. */
   decays: boolean
 
-  constructor(name: string, shape: Shape, initial: TypedArray, decays = shape.length > 1) {
+  constructor(name: string, shape: Shape, initial: InitialValues, decays = shape.length > 1) {
     super(name, shape, initial)
     this.decays = decays
   }
