@@ -73,6 +73,11 @@ const peers: readonly Peer[] = [
     command: (threads, work) => [python('torch'), here('peers/pytorch.py'), String(threads), ...optional(work)],
   },
   {
+    name: 'onnxruntime',
+    missing: missingPackages('onnxruntime-web'),
+    command: (threads, work) => [process.execPath, here('peers/onnxruntime.mjs'), String(threads), ...optional(work)],
+  },
+  {
     name: 'tfjs',
     missing: missingPackages('@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'),
     command: (threads, work) => [process.execPath, here('peers/tfjs.mjs'), String(threads), ...optional(work)],
