@@ -1,4 +1,9 @@
-/** A first-fit allocator over one address space; neighbours that are free become one. */
+/** Address spaces: shared memories, and a best-fit allocator whose free neighbours become one. */
+import type { DType, TypedArray } from '../../base/dtype.ts'
+
+export const pageBytes = 65536
+/** 4 GiB, what 32-bit addresses reach. */
+export const mostPages = 65536
 
 interface Free {
   offset: number
@@ -75,5 +80,32 @@ export class Allocator {
       this.#end = last.offset
       this.#free.pop()
     }
+  }
+}
+
+/** Asks for 4 GiB of address space and halves until the engine agrees; only what is used becomes real. */
+export function makeSharedMemory(pages: number): { memory: WebAssembly.Memory; maximum: number } {
+  for (let maximum = mostPages; ; maximum >>= 1) {
+    try {
+      return { memory: new WebAssembly.Memory({ initial: pages, maximum, shared: true }), maximum }
+    } catch (error) {
+      if (maximum <= 256) throw error
+    }
+  }
+}
+
+/** The same values in the memory's element type. */
+export function toMemoryType(dtype: DType, data: TypedArray): TypedArray {
+  switch (dtype) {
+    case 'f32':
+      return data instanceof Float32Array ? data : Float32Array.from(data)
+    case 'i32':
+      return data instanceof Int32Array ? data : Int32Array.from(data)
+    case 'u8':
+      return data instanceof Uint8Array ? data : Uint8Array.from(data)
+    case 'bool':
+      return Uint8Array.from(data, (value) => (value !== 0 ? 1 : 0))
+    default:
+      return dtype satisfies never
   }
 }

@@ -1,16 +1,16 @@
 /** The WebAssembly backend: memory, kernels, tables and the workers that walk them. */
-import { createWorker, hardwareThreads } from '#platform'
-import { allocate, bytesPerElement, type DType, type TypedArray } from '../../base/dtype.ts'
+import { hardwareThreads } from '#platform'
+import { allocate, type DType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
 import type { Backend, Block, Instruction, KernelCounts, LoadedTable } from '../backend.ts'
 import { detectFeatures } from './features.ts'
-import { Allocator } from './memory.ts'
+import { Allocator, makeSharedMemory, mostPages, pageBytes, toMemoryType } from './memory.ts'
 import { printModule } from './print.ts'
-import { argumentWords } from './print-values.ts'
 import { barrierBytes, barrierOffsets, runtimeModule } from './runtime.ts'
+import { layOutTable, type Slot, WasmBlock, WasmTable } from './table.ts'
 import { wasmTarget } from './target.ts'
-import { workerSource } from './worker-source.ts'
+import { type Reply, Thread } from './thread.ts'
 
 export interface WasmOptions {
   /** Threads that compute; one where memory cannot be shared. */
@@ -21,8 +21,6 @@ export interface WasmOptions {
   readonly shared?: boolean
 }
 
-const pageBytes = 65536
-const mostPages = 65536
 /** Some way up: a cursor may start before its buffer (in a border that is never read), but never below address 0. */
 const firstAddress = 2 ** 20
 /** Tables with less work than this run at once on the calling thread, where memory is shared. */
@@ -31,134 +29,8 @@ const keptKernels = 1024
 /** Spare bytes behind each thread's scratch. */
 const scratchGuard = 128
 
-/** The exported driver of a kernel's module. */
-interface Slot {
-  readonly index: number
-  readonly module: WebAssembly.Module
-  /** Loaded tables that use it. */
-  users: number
-}
-
-class WasmBlock implements Block {
-  readonly bytes: number
-  readonly address: number
-  /**
-   * As many bytes that nobody ever touches, so they take no memory: they tell the collector what dropping this block is
-   * worth. Without them it would not look for dropped models before memory runs out.
-   */
-  readonly ballast: ArrayBuffer | undefined
-
-  constructor(address: number, bytes: number) {
-    this.address = address
-    this.bytes = bytes
-    this.ballast = makeBallast(bytes)
-  }
-}
-
-/**
- * A resizable buffer gets fresh pages, which take no memory until they are touched. A plain one may get pages that were
- * used before and have to be cleared: resident, and 0.4 ms for 8 MB.
- */
-function makeBallast(bytes: number): ArrayBuffer | undefined {
-  const Buffer: new (length: number, options: { maxByteLength: number }) => ArrayBuffer = ArrayBuffer
-  try {
-    return bytes < pageBytes ? new ArrayBuffer(bytes) : new Buffer(bytes, { maxByteLength: bytes })
-  } catch {
-    return undefined // No address space for it: the block itself is fine.
-  }
-}
-
-interface Relocation {
-  readonly word: number
-  readonly region: number
-  readonly offset: number
-}
-
-class WasmTable implements LoadedTable {
-  readonly instructions: number
-  /** Addresses of all words: [slot, args] pairs first, the blocks of arguments behind them. */
-  readonly block: WasmBlock
-  readonly words: Int32Array
-  readonly relocations: readonly Relocation[]
-  readonly slots: readonly Slot[]
-  readonly work: number
-  readonly scratchBytes: number
-  /** Region addresses the words hold now. */
-  bound: readonly number[] = []
-  readonly #release: (table: WasmTable) => void
-  #released = false
-
-  constructor(
-    parts: Pick<WasmTable, 'instructions' | 'block' | 'words' | 'relocations' | 'slots' | 'work' | 'scratchBytes'>,
-    release: (table: WasmTable) => void,
-  ) {
-    this.instructions = parts.instructions
-    this.block = parts.block
-    this.words = parts.words
-    this.relocations = parts.relocations
-    this.slots = parts.slots
-    this.work = parts.work
-    this.scratchBytes = parts.scratchBytes
-    this.#release = release
-  }
-
-  release(): void {
-    if (this.#released) return
-    this.#released = true
-    this.#release(this)
-  }
-}
-
-interface Reply {
-  readonly id: number
-  readonly error?: string
-  readonly failed?: boolean
-  readonly bytes?: Uint8Array
-}
-
+/** Walks a table on the calling thread or in a worker: see runtime.ts. */
 type Walk = (table: number, count: number, threads: number, scratch: number, barrier: number, spins: number) => number
-
-/** One worker, asked and answered by message. */
-class Thread {
-  readonly worker: ReturnType<typeof createWorker>
-  /** Slots it has instantiated, with the module it has there. */
-  readonly known = new Map<number, WebAssembly.Module>()
-  readonly #waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>()
-  #next = 0
-  #failure: Error | undefined
-
-  constructor(name: string) {
-    this.worker = createWorker(workerSource, name)
-    this.worker.onMessage((message) => {
-      const reply = message as Reply
-      const waiting = this.#waiting.get(reply.id)
-      this.#waiting.delete(reply.id)
-      if (this.#waiting.size === 0) this.worker.unref()
-      if (reply.error !== undefined) waiting?.reject(new Error(reply.error))
-      else waiting?.resolve(reply)
-    })
-    this.worker.onError((error) => {
-      this.#failure = error
-      for (const { reject } of this.#waiting.values()) reject(error)
-      this.#waiting.clear()
-    })
-  }
-
-  /** It threw outside of a message or stopped: it will never answer again. */
-  get failed(): boolean {
-    return this.#failure !== undefined
-  }
-
-  ask(message: object, transfer: Transferable[] = []): Promise<Reply> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    const id = this.#next++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
-      this.worker.ref()
-      this.worker.post({ ...message, id }, transfer as never)
-    })
-  }
-}
 
 export function createWasmBackend(options: WasmOptions = {}): Backend {
   const features = detectFeatures()
@@ -286,7 +158,7 @@ class WasmBackend implements Backend {
   write(block: Block, offset: number, dtype: DType, data: TypedArray): void {
     this.#checkOpen()
     const address = (block as WasmBlock).address + offset
-    const converted = convert(dtype, data)
+    const converted = toMemoryType(dtype, data)
     if (this.#memory !== undefined) {
       const copy = (from: TypedArray) => {
         new Uint8Array((this.#memory as WebAssembly.Memory).buffer, address, from.byteLength).set(
@@ -338,46 +210,9 @@ class WasmBackend implements Backend {
       slot.users++
       return slot
     })
-    let wordCount = 2 * instructions.length
-    const starts = instructions.map(({ kernel }) => {
-      // A line of its own for each counter.
-      wordCount = Math.ceil(wordCount / 16) * 16
-      const start = wordCount
-      wordCount += argumentWords.buffers + kernel.buffers.length + kernel.params.length
-      return start
-    })
-    const block = new WasmBlock(this.#reserve(4 * wordCount), 4 * wordCount)
-    const words = new Int32Array(wordCount)
-    const floats = new Float32Array(words.buffer)
-    const relocations: Relocation[] = []
-    let work = 0
-    let scratchBytes = 0
-    for (const [i, instruction] of instructions.entries()) {
-      const { kernel, places, scratch, params, tasks } = instruction
-      const start = starts[i]
-      words[2 * i] = slots[i].index
-      words[2 * i + 1] = block.address + 4 * start
-      words[start + argumentWords.tasks] = tasks
-      let nextPlace = 0
-      let nextScratch = 0
-      let scratchEnd = 0
-      for (const buffer of kernel.buffers) {
-        const word = start + argumentWords.buffers + buffer.index
-        if (buffer.role === 'scratch') {
-          words[word] = scratchEnd
-          scratchEnd += Math.ceil((scratch[nextScratch++] * bytesPerElement[buffer.dtype]) / 64) * 64
-        } else relocations.push({ word, ...places[nextPlace++] })
-      }
-      for (const param of kernel.params) {
-        const word = start + argumentWords.buffers + kernel.buffers.length + param.index
-        if (param.kind === 'f32') floats[word] = params[param.index]
-        else words[word] = params[param.index]
-      }
-      work += instruction.work
-      scratchBytes = Math.max(scratchBytes, scratchEnd)
-    }
-    const parts = { instructions: instructions.length, block, words, relocations, slots, work, scratchBytes }
-    return new WasmTable(parts, (table) => {
+    const layout = layOutTable(instructions, slots)
+    const block = new WasmBlock(this.#reserve(layout.words.byteLength), layout.words.byteLength)
+    return new WasmTable(layout, block, slots, (table) => {
       for (const slot of table.slots) slot.users--
       this.free(table.block)
     })
@@ -578,30 +413,4 @@ class WasmBackend implements Backend {
 
 function megabytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`
-}
-
-function convert(dtype: DType, data: TypedArray): TypedArray {
-  switch (dtype) {
-    case 'f32':
-      return data instanceof Float32Array ? data : Float32Array.from(data)
-    case 'i32':
-      return data instanceof Int32Array ? data : Int32Array.from(data)
-    case 'u8':
-      return data instanceof Uint8Array ? data : Uint8Array.from(data)
-    case 'bool':
-      return Uint8Array.from(data, (value) => (value !== 0 ? 1 : 0))
-    default:
-      return dtype satisfies never
-  }
-}
-
-/** Asks for 4 GiB of address space and halves until the engine agrees; only what is used becomes real. */
-function makeSharedMemory(pages: number): { memory: WebAssembly.Memory; maximum: number } {
-  for (let maximum = mostPages; ; maximum >>= 1) {
-    try {
-      return { memory: new WebAssembly.Memory({ initial: pages, maximum, shared: true }), maximum }
-    } catch (error) {
-      if (maximum <= 256) throw error
-    }
-  }
 }
