@@ -8,7 +8,13 @@ import { gzipSync } from 'node:zlib'
 import * as esbuild from 'esbuild'
 import { createLogger, build as viteBuild } from 'vite'
 
-const run = promisify(execFile)
+/** Runs a program; what it said is in the error. */
+async function run(program: string, args: readonly string[], options: { cwd?: string } = {}): Promise<void> {
+  await promisify(execFile)(program, args, options).catch((error: { message: string; stdout: string }) => {
+    throw new Error(`${error.message}\n${error.stdout}`)
+  })
+}
+
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Builds and packs the working tree and unpacks it in `project` as npm would install it; dist/ is left alone. */
