@@ -99,6 +99,12 @@ export class Device {
     return this.#arena
   }
 
+  /** The Variable's memory when it is here already. */
+  home(variable: Variable): Block | undefined {
+    const home = homes.get(variable)
+    return home?.device === this ? home.block : undefined
+  }
+
   /** The Variable's memory, filled from the host or from the device it lived on. Only inside `exclusive`. */
   async block(variable: Variable): Promise<Block> {
     const home = homes.get(variable)

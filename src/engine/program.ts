@@ -57,7 +57,9 @@ export class Program {
     for (const [i, region] of plan.regions.entries()) {
       // The first run carries every Variable over.
       if (pieces.over) await pieces.next()
-      bound.push(await this.#bind(i, region, inputs, data))
+      // After the first run nearly all of them: no promise for each at every step.
+      const home = region.kind === 'variable' ? device.home(region.variable) : undefined
+      bound.push(home ?? (await this.#bind(i, region, inputs, data)))
     }
     await debugRun(plan.calls.length, () => backend.run(table, bound))
     const results: TypedArray[] = new Array(plan.outputs.length)
