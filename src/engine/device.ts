@@ -1,7 +1,7 @@
 /** A device: a backend with the kernels built for it, the memory of Variables, and the arena all programs share. */
 
 import type { Backend, Block } from '../backends/backend.ts'
-import type { TypedArray } from '../base/dtype.ts'
+import { allocate, type TypedArray } from '../base/dtype.ts'
 import { UnsupportedError } from '../base/errors.ts'
 import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
@@ -20,9 +20,15 @@ interface Home {
 }
 
 /** The values of a Variable that is on no device yet. */
-function hostValues({ initial }: Variable): TypedArray {
-  return typeof initial === 'function' ? initial() : (initial as TypedArray)
+function hostValues({ initial, dtype, size }: Variable): TypedArray {
+  if (typeof initial !== 'function') return initial as TypedArray
+  const values = allocate(dtype, size)
+  initial()(values)
+  return values
 }
+
+/** Elements that are made and carried over at a time. */
+const pieceSize = 16_384
 
 /** A Variable that is on no device yet has its values on the host. */
 const homes = new WeakMap<Variable, Home>()
@@ -109,9 +115,10 @@ export class Device {
   async block(variable: Variable): Promise<Block> {
     const home = homes.get(variable)
     if (home?.device === this) return home.block
-    const values = home === undefined ? hostValues(variable) : await home.device.#read(variable, home.block)
     const block = await this.allocate(this.target.bytes[variable.dtype] * variable.size)
-    this.backend.write(block, 0, variable.dtype, values)
+    if (home !== undefined) {
+      this.backend.write(block, 0, variable.dtype, await home.device.#read(variable, home.block))
+    } else this.#writeInitial(variable, block)
     variable.initial = undefined
     if (home !== undefined) {
       home.left = true
@@ -123,6 +130,19 @@ export class Device {
       if (!arrived.left) arrived.device.backend.free(arrived.block)
     })
     return block
+  }
+
+  #writeInitial({ initial, dtype, size }: Variable, block: Block): void {
+    if (typeof initial !== 'function') {
+      this.backend.write(block, 0, dtype, initial as TypedArray)
+      return
+    }
+    const fill = initial()
+    for (let start = 0; start < size; start += pieceSize) {
+      const piece = allocate(dtype, Math.min(pieceSize, size - start))
+      fill(piece)
+      this.backend.write(block, start * this.target.bytes[dtype], dtype, piece)
+    }
   }
 
   #read(variable: Variable, block: Block): Promise<TypedArray> {

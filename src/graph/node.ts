@@ -67,8 +67,14 @@ export interface VariableAttributes {
 /** The value a Variable has when the program starts. */
 export const variableOp = leaf<VariableAttributes>('variable')
 
-/** The first values of a Variable, or how to make them when they are needed: they then live too shortly to pile up. */
-export type InitialValues = TypedArray | (() => TypedArray)
+/** Writes the next values into an array, from where the last call stopped. */
+export type Fill = (into: TypedArray) => void
+
+/**
+ * The first values of a Variable, or how to begin making them when they are needed. They are then made piece by piece
+ * on their way to the device, and the host never holds them all.
+ */
+export type InitialValues = TypedArray | (() => Fill)
 
 /** A named buffer that outlives programs: parameter, running statistic, optimizer slot. */
 export class Variable {

@@ -3,8 +3,8 @@
 import type { TypedArray } from '../base/dtype.ts'
 import { FormatError, ShapeError } from '../base/errors.ts'
 import { hashString, Random } from '../base/random.ts'
-import { type Shape, sameShape, showShape, sizeOf } from '../base/shape.ts'
-import { atEndOfStep, guarded, Parameter, State, type Tensor, tensor } from '../tensor/index.ts'
+import { type Shape, sameShape, showShape } from '../base/shape.ts'
+import { atEndOfStep, type Fill, guarded, Parameter, State, type Tensor, tensor } from '../tensor/index.ts'
 import { buildReported, type Initializer, type Layer, type LayerReport, type Scope } from './layer.ts'
 
 export interface InitOptions {
@@ -47,17 +47,18 @@ export interface Model {
   ): Promise<void>
 }
 
-function initialize(initializer: Initializer, size: number, seed: number, path: string): Float32Array {
-  const values = new Float32Array(size)
-  if (initializer.kind === 'constant') return values.fill(initializer.value)
+function initialize(initializer: Initializer, seed: number, path: string): Fill {
+  if (initializer.kind === 'constant') return (into) => into.fill(initializer.value)
   const random = new Random(seed, path)
   if (initializer.kind === 'uniform') {
     const { bound } = initializer
-    for (let i = 0; i < size; i++) values[i] = random.uniform(-bound, bound)
-  } else {
-    for (let i = 0; i < size; i++) values[i] = random.normal(0, initializer.deviation)
+    return (into) => {
+      for (let i = 0; i < into.length; i++) into[i] = random.uniform(-bound, bound)
+    }
   }
-  return values
+  return (into) => {
+    for (let i = 0; i < into.length; i++) into[i] = random.normal(0, initializer.deviation)
+  }
 }
 
 /**
@@ -80,13 +81,13 @@ export function init(net: Layer, options: InitOptions): Model {
       child: (name) => scope(at(name)),
       training: () => guarded(() => mode.training),
       parameter(name, shape, initializer, { decays } = {}) {
-        const values = () => initialize(initializer, sizeOf(shape), seed, at(name))
+        const values = () => initialize(initializer, seed, at(name))
         const parameter = new Parameter(at(name), shape, values, decays)
         parameters.push(parameter)
         return parameter
       },
       state(name, shape, value) {
-        const state = new State(at(name), shape, () => new Float32Array(sizeOf(shape)).fill(value))
+        const state = new State(at(name), shape, () => (into) => into.fill(value))
         states.push(state)
         return state
       },

@@ -31,7 +31,7 @@ class Slots {
     let slots = this.#slots.get(parameter)
     if (slots === undefined) {
       slots = this.#names.map(
-        (name) => new State(`${parameter.name}.${name}`, parameter.shape, () => new Float32Array(parameter.size)),
+        (name) => new State(`${parameter.name}.${name}`, parameter.shape, () => (into) => into.fill(0)),
       )
       this.#slots.set(parameter, slots)
       this.states.push(...slots)

@@ -7,12 +7,14 @@ import { type InitialValues, Variable, variableNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { assign, guarded } from './trace.ts'
 
+export type { Fill, InitialValues } from '../graph/node.ts'
+
 export class State {
   readonly variable: Variable
 
   /**
    * @param name the path in files and messages
-   * @param initial the first values, or a function that makes them when they are first needed
+   * @param initial the first values, or a function that begins to make them when they are first needed
    */
   constructor(name: string, shape: Shape, initial: InitialValues, dtype: 'f32' | 'i32' = 'f32') {
     this.variable = new Variable(name, shape, dtype, initial)
