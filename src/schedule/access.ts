@@ -1,5 +1,5 @@
 /** Follows views to the values behind them, so that maps and reductions read through strides instead of copying. */
-import { type Shape, sameShape, stridesOf } from '../base/shape.ts'
+import { type Shape, stridesOf } from '../base/shape.ts'
 import type { Layout } from '../graph/layout.ts'
 import type { Node } from '../graph/node.ts'
 
@@ -62,13 +62,4 @@ export class Accesses {
 /** A text for an access, to find operands that are read twice. */
 export function accessKey(access: Access): string {
   return `${access.source.id}@${access.layout.offset}:${access.layout.strides.join()}`
-}
-
-export function isDirect(access: Access, node: Node): boolean {
-  return (
-    access.source === node &&
-    sameShape(access.layout.shape, node.shape) &&
-    access.layout.offset === 0 &&
-    isContiguous(access.layout)
-  )
 }

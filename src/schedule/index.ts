@@ -96,8 +96,3 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     assigned,
   }
 }
-
-/** Bytes of the values a program keeps in Variables, for peaks and messages. */
-export function variableBytes(variables: readonly Variable[], target: Target): number {
-  return variables.reduce((sum, v) => sum + target.bytes[v.dtype] * sizeOf(v.shape), 0)
-}

@@ -49,7 +49,7 @@ export interface EndEvent {
   readonly epochs: number
   /** Training loss of the last epoch. */
   readonly loss: number
-  /** The epoch whose weights the model has. */
+  /** The best epoch, whose weights the model has unless the run was aborted. */
   readonly bestEpoch: number
   readonly seconds: number
   /** Stopped by the signal before all epochs were done. */

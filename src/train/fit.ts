@@ -40,7 +40,10 @@ export interface FitOptions {
 }
 
 export interface Run {
-  /** In inference mode, with the weights of the best epoch by validation; of the last one without validation. */
+  /**
+   * In inference mode, with the weights of the best epoch by validation; of the last one without validation; of the last
+   * step when the signal stopped the run.
+   */
   readonly model: Model
   readonly epochs: readonly EpochEvent[]
   readonly end: EndEvent
@@ -196,14 +199,15 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
     optimizer.learningRate = baseRate
     model.eval()
   }
-  if (best?.weights !== undefined && best.epoch < done) await model.load(best.weights)
+  const aborted = signal?.aborted ?? false
+  if (!aborted && best?.weights !== undefined && best.epoch < done) await model.load(best.weights)
   const end: EndEvent = {
     event: 'end',
     epochs: done,
     loss: meanLoss,
     bestEpoch: best?.epoch ?? done,
     seconds: (performance.now() - begin) / 1000,
-    aborted: signal?.aborted ?? false,
+    aborted,
   }
   emit(end)
   return { model, epochs: history, end, optimizer }
