@@ -76,7 +76,7 @@ describe.each([
     const { accuracy } = await evaluate(run.model, data.test)
     expect(accuracy).toBeGreaterThan(0.6)
 
-    const { x, y } = data.test.get(0)
+    const { x, y } = await data.test.get(0)
     const [{ label, probabilities }] = await predict(run.model, tensor(x, [1, 28, 28, 1]))
     expect(probabilities[label]).toBe(Math.max(...probabilities))
     expect(y).toBeLessThan(10)

@@ -64,7 +64,7 @@ export function choose(
 export async function drawDemo(terminal: Terminal, model: Model, test: Dataset): Promise<void> {
   const [height, width] = test.sampleShape
   const count = Math.min(looked, test.length)
-  const samples = Array.from({ length: count }, (_, i) => test.get(i))
+  const samples = await Promise.all(Array.from({ length: count }, (_, i) => test.get(i)))
   const x = new Uint8Array(count * height * width)
   for (const [i, sample] of samples.entries()) x.set(sample.x, i * height * width)
   const predictions = await predict(model, tensor(x, [count, ...test.sampleShape], 'u8'))

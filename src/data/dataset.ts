@@ -20,7 +20,10 @@ export interface Dataset {
   readonly dtype: DType
   /** Names of the classes, by number. */
   readonly classes: readonly string[]
-  get(index: number): Sample
+  /** A promise where samples are decoded elsewhere; batches ask ahead for those. */
+  get(index: number): Sample | Promise<Sample>
+  /** The sample's class number where it is known without making the sample; splitting and counting look at it alone. */
+  label?(index: number): number
   /**
    * Batches in a shuffled order, or in the data's own order without a seed. The last one may be smaller.
    * @throws ConfigError when the size is no whole number of at least 1
@@ -34,6 +37,8 @@ export interface BatchOptions {
   readonly seed?: number
   /** Mixed into the seed, so that every pass has another order. */
   readonly epoch?: number
+  /** Leaves out so many samples at the beginning of the order: a run goes on where it stopped. Default 0. */
+  readonly start?: number
 }
 
 export interface Batch {
@@ -59,18 +64,33 @@ export function shuffledOrder(length: number, seed: number, epoch = 0): Int32Arr
   return new Random(seed, `order ${epoch}`).shuffle(Int32Array.from({ length }, (_, i) => i))
 }
 
+/** Batches that are being made while one is used, of samples that come by promise. */
+const batchesAhead = 2
+
 /** Gathers samples into tensors, in the order given. */
-async function* gather(dataset: Dataset, order: ArrayLike<number>, size: number): AsyncGenerator<Batch> {
+async function* gather(dataset: Dataset, order: ArrayLike<number>, size: number, start: number): AsyncGenerator<Batch> {
   const sampleSize = sizeOf(dataset.sampleShape)
-  for (let start = 0; start < order.length; start += size) {
-    const count = Math.min(size, order.length - start)
+  const pending: (Sample | Promise<Sample>)[] = []
+  let asked = start
+  const ask = (): void => {
+    const sample = dataset.get(order[asked++])
+    // One that fails is told when its turn comes; until then it must not count as unhandled.
+    if (sample instanceof Promise) sample.catch(() => undefined)
+    pending.push(sample)
+  }
+  for (let first = start; first < order.length; first += size) {
+    const count = Math.min(size, order.length - first)
     const x = allocate(dataset.dtype, count * sampleSize)
     const y = new Int32Array(count)
     // Samples may be made or decoded when they are asked for.
     const pieces = startPieces()
     for (let i = 0; i < count; i++) {
       if (pieces.over) await pieces.next()
-      const sample = dataset.get(order[start + i])
+      if (asked === first + i) ask()
+      // What comes by promise comes from elsewhere: others are asked for while this one is waited for.
+      const ahead = pending[0] instanceof Promise ? Math.min(order.length, first + (1 + batchesAhead) * size) : 0
+      while (asked < ahead) ask()
+      const sample = await (pending.shift() as Sample | Promise<Sample>)
       x.set(sample.x, i * sampleSize)
       y[i] = sample.y
     }
@@ -80,17 +100,17 @@ async function* gather(dataset: Dataset, order: ArrayLike<number>, size: number)
 
 /** Makes a data set of its three essentials and `get`. */
 export function makeDataset(
-  essentials: Pick<Dataset, 'length' | 'sampleShape' | 'dtype' | 'classes' | 'get'>,
+  essentials: Pick<Dataset, 'length' | 'sampleShape' | 'dtype' | 'classes' | 'get' | 'label'>,
 ): Dataset {
   const dataset: Dataset = {
     ...essentials,
-    batches({ size, seed, epoch }) {
+    batches({ size, seed, epoch, start = 0 }) {
       checkBatchSize('batches', size)
       const order =
         seed === undefined
           ? Int32Array.from({ length: dataset.length }, (_, i) => i)
           : shuffledOrder(dataset.length, seed, epoch)
-      return gather(dataset, order, size)
+      return gather(dataset, order, size, start)
     },
   }
   return dataset
@@ -111,12 +131,30 @@ export function arrayDataset(
     dtype,
     classes,
     get: (i) => ({ x: x.subarray(i * size, (i + 1) * size), y: y[i] }),
+    label: (i) => y[i],
   })
 }
 
 /** The samples at these places. */
 export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
-  return makeDataset({ ...dataset, length: indices.length, get: (i) => dataset.get(indices[i]) })
+  const { label } = dataset
+  return makeDataset({
+    ...dataset,
+    length: indices.length,
+    get: (i) => dataset.get(indices[i]),
+    label: label === undefined ? undefined : (i) => label(indices[i]),
+  })
+}
+
+/** The class number of every sample; samples are made only where the data set can't tell without. */
+export async function labelsOf(dataset: Dataset): Promise<Int32Array> {
+  const labels = new Int32Array(dataset.length)
+  const pieces = startPieces()
+  for (let i = 0; i < labels.length; i++) {
+    if (pieces.over) await pieces.next()
+    labels[i] = dataset.label === undefined ? (await dataset.get(i)).y : dataset.label(i)
+  }
+  return labels
 }
 
 /**
@@ -124,10 +162,15 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
  * @param share of the samples that go to the second part, in (0, 1)
  * @throws ConfigError when the share makes no sense or leaves a part empty
  */
-export function split(dataset: Dataset, share: number, seed: number): readonly [rest: Dataset, held: Dataset] {
+export async function split(
+  dataset: Dataset,
+  share: number,
+  seed: number,
+): Promise<readonly [rest: Dataset, held: Dataset]> {
+  const labels = await labelsOf(dataset)
   const byClass = new Map<number, number[]>()
   for (const i of shuffledOrder(dataset.length, seed)) {
-    const { y } = dataset.get(i)
+    const y = labels[i]
     const list = byClass.get(y)
     if (list === undefined) byClass.set(y, [i])
     else list.push(i)

@@ -25,7 +25,7 @@ describe('digits', () => {
     for (const [split, dataset] of Object.entries({ train, test })) {
       const { images, labels } = generateDigits({ split: split as 'train' | 'test', count: 12 })
       for (const i of [11, 3, 3, 0]) {
-        const { x, y } = dataset.get(i)
+        const { x, y } = await dataset.get(i)
         expect([y, x]).toEqual([labels[i], images.subarray(784 * i, 784 * (i + 1))])
       }
     }

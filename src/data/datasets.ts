@@ -55,29 +55,27 @@ function checkCount(name: string, count: number): void {
 function lazyDigits(split: 'train' | 'test', count: number, seed: number): Dataset {
   const size = side * side
   let made: { readonly digits: PreparedDigits; readonly images: Uint8Array; readonly drawn: Uint8Array } | undefined
+  const prepared = () => {
+    made ??= {
+      digits: prepareDigits({ split, count, seed }),
+      images: new Uint8Array(count * size),
+      drawn: new Uint8Array(count),
+    }
+    return made
+  }
   return makeDataset({
     length: count,
     sampleShape: [side, side, 1],
     dtype: 'u8',
     classes: digitNames,
     get(i) {
-      made ??= {
-        digits: prepareDigits({ split, count, seed }),
-        images: new Uint8Array(count * size),
-        drawn: new Uint8Array(count),
-      }
-      const { digits, images, drawn } = made
-      return {
-        // Who splits or counts looks at labels alone.
-        get x() {
-          const image = images.subarray(i * size, (i + 1) * size)
-          if (drawn[i] === 0) digits.draw(i, image)
-          drawn[i] = 1
-          return image
-        },
-        y: digits.labels[i],
-      }
+      const { digits, images, drawn } = prepared()
+      const x = images.subarray(i * size, (i + 1) * size)
+      if (drawn[i] === 0) digits.draw(i, x)
+      drawn[i] = 1
+      return { x, y: digits.labels[i] }
     },
+    label: (i) => prepared().digits.labels[i],
   })
 }
 

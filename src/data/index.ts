@@ -1,5 +1,5 @@
 export type { Batch, BatchOptions, Dataset, Sample } from './dataset.ts'
-export { arrayDataset, makeDataset, split, subset } from './dataset.ts'
+export { arrayDataset, labelsOf, makeDataset, split, subset } from './dataset.ts'
 export type { DigitsDataOptions, MnistOptions, TrainTest } from './datasets.ts'
 export * as datasets from './datasets.ts'
 export { type Digits, type DigitsOptions, generateDigits } from './digits.ts'

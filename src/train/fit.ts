@@ -84,7 +84,7 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
   }
   const optimizer = options.optimizer ?? adam()
   const loss = lossOrDefault(options.loss)
-  const [train, held] = parts(dataset, validation, seed)
+  const [train, held] = await parts(dataset, validation, seed)
   // Splitting and making parameters take a while; what waits for the event loop comes in between.
   await nextTurn()
   const model = isModel(net) ? net : init(net, { input: train.sampleShape, seed })
@@ -213,11 +213,11 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
   return { model, epochs: history, end, optimizer }
 }
 
-function parts(
+async function parts(
   dataset: Dataset,
   validation: number | Dataset,
   seed: number,
-): readonly [train: Dataset, held: Dataset | undefined] {
+): Promise<readonly [train: Dataset, held: Dataset | undefined]> {
   if (dataset.length === 0) {
     throw new ConfigError({
       where: 'fit',
