@@ -91,8 +91,8 @@ export interface AffineWarpOptions {
  * row i and column j of a picture [height, width] is x = j - (width - 1) / 2, y = i - (height - 1) / 2. The matrix leads
  * from the place of an output pixel to the place in the input whose value it gets:
  * x' = m₀ x + m₁ y + m₂, y' = m₃ x + m₄ y + m₅. So [1, 0, 0, 0, 1, 0] copies, and so do, exactly, shifts by whole
- * pixels, mirrored axes and quarter turns of squares. A result is smaller than a picture shrunk to a fraction deserves:
- * nothing is averaged over more than four pixels.
+ * pixels, mirrored axes and quarter turns of squares. Nothing is averaged over more than four pixels, so pictures shrunk
+ * to less than half show aliasing.
  *
  * There is no gradient: none with respect to the picture, none with respect to the matrix.
  * @param x u8 or f32 [batch, height, width, channels]; u8 is scaled to [0, 1], as a model does
