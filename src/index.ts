@@ -7,6 +7,9 @@ export { ConfigError, DTypeError, FormatError, JuanjiError, ShapeError, Unsuppor
 export type { Shape } from './base/shape.ts'
 export { version } from './base/version.ts'
 export type {
+  AugmentContext,
+  AugmentKind,
+  AugmentOptions,
   Batch,
   BatchOptions,
   Dataset,
@@ -20,7 +23,11 @@ export type {
 // Training.
 export {
   arrayDataset,
+  augmentBatch,
+  augmentKinds,
+  checkAugment,
   datasets,
+  defaultAugment,
   generateDigits,
   makeDataset,
   pictureToSample,
@@ -61,6 +68,7 @@ export type { InitOptions, Model } from './nn/model.ts'
 export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {
+  AffineWarpOptions,
   BackendName,
   CompiledFunction,
   Conv1dOptions,
@@ -75,13 +83,16 @@ export type {
 } from './tensor/index.ts'
 // Tensors.
 export {
+  affineWarp,
   avgPool,
   batchNorm,
   batchNormInference,
+  colorMatrix,
   compile,
   concat,
   conv1d,
   conv2d,
+  cos,
   createDevice,
   crossEntropy,
   describeDevice,
@@ -90,15 +101,19 @@ export {
   erf,
   exp,
   expm1,
+  flip,
+  floor,
   gelu,
   groupNorm,
   hardSigmoid,
   hardSwish,
   hostScalar,
+  iota,
   l1Loss,
   layerNorm,
   leakyRelu,
   log,
+  logicalAnd,
   logSoftmax,
   logsumexp,
   matmul,
@@ -107,15 +122,19 @@ export {
   oneHot,
   Parameter,
   pad,
+  randomNormal,
+  randomUniform,
   realize,
   relu,
   State,
   sigmoid,
   silu,
+  sin,
   slice,
   softmax,
   softplus,
   sqrt,
+  stack,
   stopGradient,
   Tensor,
   take,

@@ -1,3 +1,5 @@
+export { type AugmentContext, augmentBatch } from './augment.ts'
+export { type AugmentKind, type AugmentOptions, augmentKinds, checkAugment, defaultAugment } from './augment-options.ts'
 export type { Batch, BatchOptions, Dataset, Sample } from './dataset.ts'
 export { arrayDataset, labelsOf, makeDataset, split, subset } from './dataset.ts'
 export type { DigitsDataOptions, MnistOptions, TrainTest } from './datasets.ts'

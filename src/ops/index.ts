@@ -60,6 +60,7 @@ import {
   tanhOp,
 } from './elementwise.ts'
 import { iotaOp, scatterAddOp, takeOp } from './gather.ts'
+import { affineWarpOp, colorMatrixOp } from './image.ts'
 import { labelCrossEntropyOp, smoothTargetOp, smoothTargetTimesOp, targetCrossEntropyOp } from './loss.ts'
 import { matmulOp } from './matmul.ts'
 import { centerScaleOp, centerTimesOp, normalizeOp } from './norm.ts'
@@ -128,6 +129,8 @@ export {
   tanh,
 } from './elementwise.ts'
 export { iota, oneHot, scatterAdd, take, takeAlong } from './gather.ts'
+export type { AffineWarpOptions } from './image.ts'
+export { affineWarp, colorMatrix } from './image.ts'
 export type { CrossEntropyOptions, LossOptions, Reduction } from './loss.ts'
 export { bceWithLogits, crossEntropy, l1Loss, mseLoss } from './loss.ts'
 export { matmul } from './matmul.ts'
@@ -238,4 +241,6 @@ export const allOps: readonly Op[] = [
   maxPoolGatherOp,
   avgPoolOp,
   avgPoolGradientOp,
+  affineWarpOp,
+  colorMatrixOp,
 ]
