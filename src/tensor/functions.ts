@@ -96,6 +96,14 @@ export function oneHot(labels: Tensor, classes: number): Tensor {
   return new Tensor(ops.oneHot(labels.node, classes))
 }
 
+/** One element of each row of the last axis: x […, n], indices […]; result […]. An index outside gives 0. */
+export function takeAlong(x: Tensor, indices: Tensor): Tensor {
+  return new Tensor(ops.takeAlong(x.node, indices.node))
+}
+
+/** Whether each value is a number and not infinite. */
+export const isFiniteNumber = unary(ops.isFiniteNumber)
+
 export function matmul(a: Tensor, b: Tensor): Tensor {
   return new Tensor(ops.matmul(a.node, b.node))
 }
