@@ -52,12 +52,13 @@ export type {
 export {
   claimModelFolder,
   clearModelFolder,
+  hasCheckpoint,
   loadModel,
   nextRunFolder,
   readSafetensors,
   saveModel,
-  saveUnfinishedRun,
   toFloat32,
+  writeData,
   writeHistory,
   writeSafetensors,
 } from './io/index.ts'
@@ -84,6 +85,7 @@ export type {
 // Tensors.
 export {
   affineWarp,
+  assignIf,
   avgPool,
   batchNorm,
   batchNormInference,
@@ -109,6 +111,7 @@ export {
   hardSwish,
   hostScalar,
   iota,
+  isFiniteNumber,
   l1Loss,
   layerNorm,
   leakyRelu,
@@ -138,6 +141,7 @@ export {
   stopGradient,
   Tensor,
   take,
+  takeAlong,
   tanh,
   tensor,
   useDevice,
@@ -145,6 +149,12 @@ export {
   where,
 } from './tensor/index.ts'
 export type {
+  CheckpointEvent,
+  CheckpointOptions,
+  CheckpointReason,
+  ClassMetrics,
+  DataFacts,
+  EarlyStopping,
   EndEvent,
   EpochEvent,
   EvaluateOptions,
@@ -152,10 +162,28 @@ export type {
   FitOptions,
   Loss,
   LrSchedule,
+  LrScheduleName,
+  Metrics,
+  OneCycleOptions,
   Prediction,
+  Recipe,
+  RecipeChoices,
   Run,
   StartEvent,
   StepEvent,
+  StepScheduleOptions,
+  TrainControl,
   TrainEvent,
+  ValidationEvent,
+  WarningEvent,
 } from './train/index.ts'
-export { evaluate, fit, lrSchedules, predict } from './train/index.ts'
+export {
+  chooseRecipe,
+  describeAugment,
+  evaluate,
+  fit,
+  lrScheduleNames,
+  lrSchedules,
+  predict,
+  trainControl,
+} from './train/index.ts'

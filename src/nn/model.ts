@@ -25,6 +25,8 @@ export interface Model {
   readonly parameters: readonly Parameter[]
   /** Running statistics. */
   readonly states: readonly State[]
+  /** The key that dropout and the like draw from, i32 [2]; moves on with every step of training. Not saved by {@link save}. */
+  readonly random: State
   /** Number of trainable values and others. */
   readonly parameterCount: number
   /** Dropout drops and norms use the batch's own statistics while true, as in PyTorch. */
@@ -99,7 +101,7 @@ export function init(net: Layer, options: InitOptions): Model {
     }
   }
   const built = net.build(scope(''), options.input)
-  return makeModel(net, options.input, built.output, built.apply, parameters, states, mode)
+  return makeModel(net, options.input, built.output, built.apply, parameters, states, random, mode)
 }
 
 function makeModel(
@@ -109,6 +111,7 @@ function makeModel(
   apply: (x: Tensor) => Tensor,
   parameters: readonly Parameter[],
   states: readonly State[],
+  random: State,
   mode: { training: boolean },
 ): Model {
   const all = [...parameters, ...states]
@@ -135,6 +138,7 @@ function makeModel(
     outputShape,
     parameters,
     states,
+    random,
     parameterCount: parameters.reduce((sum, p) => sum + p.size, 0),
     training: true,
     train: (on = true) => {
