@@ -100,7 +100,8 @@ async function makeWithParents(path: string): Promise<void> {
     const parent = dirname(path)
     if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) throw error
     await makeWithParents(parent)
-    await fs.mkdir(path)
+    // Once more from the top: another process may be making the same folders.
+    await makeWithParents(path)
   }
 }
 
