@@ -9,9 +9,12 @@ export { version } from './base/version.ts'
 export type {
   Batch,
   BatchOptions,
+  CifarImages,
   Dataset,
   DigitsDataOptions,
-  MnistOptions,
+  DownloadOptions,
+  DownloadProgress,
+  NamedDataOptions,
   Picture,
   PictureOptions,
   Sample,
@@ -20,10 +23,12 @@ export type {
 // Training.
 export {
   arrayDataset,
+  cifar10Classes,
   datasets,
   generateDigits,
   makeDataset,
   pictureToSample,
+  readCifar10,
   readIdx,
   resizeImage,
   split,
