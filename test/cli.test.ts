@@ -3,9 +3,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Io } from '../src/cli/io.ts'
 import { runProgram } from '../src/cli/program.ts'
+import { type Answer, send, serve, type TestServer } from './http-server.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -86,7 +87,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digit'],
-      "ConfigError: data set: there is no data set 'digit'.\n  expected  digits, mnist\n  fix       did you mean 'digits'?\n",
+      "ConfigError: data set: there is no data set 'digit'.\n  expected  digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'digits'?\n",
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
@@ -135,9 +136,9 @@ describe('wrong usage ends with 2 before any work', () => {
     expect([code, out]).toEqual([2, ''])
     expect(err).toBe(
       `ConfigError: ${folder}: MNIST's files are not in this folder.\n` +
-        '  got       none of the four files\n' +
-        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each plain or as .gz\n' +
-        '  fix       get them from https://ossci-datasets.s3.amazonaws.com/mnist/ (the name and .gz), or name the folder that holds them\n',
+        '  got       none of them\n' +
+        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or as .gz\n' +
+        '  fix       leave the folder out to have them downloaded, or get them from https://ossci-datasets.s3.amazonaws.com/mnist/\n',
     )
     expect(await readdir(folder)).toEqual([])
   })
@@ -164,6 +165,76 @@ describe('wrong usage ends with 2 before any work', () => {
         `ConfigError: ${join(folder, 'file', 'model')}: cannot make this folder: a part of this path is a file, not a folder.\n` +
         '  fix       name a folder\n',
     })
+  })
+})
+
+describe('data that are downloaded', () => {
+  let server: TestServer | undefined
+  const part = () => join(folder, 'cache', 'images', 'mnist')
+  const file = new Uint8Array(5_000_000)
+
+  async function mirror(answer: Answer): Promise<void> {
+    server = await serve(answer)
+    vi.stubEnv('JUANJI_MIRROR', server.url)
+    vi.stubEnv('JUANJI_CACHE', join(folder, 'cache'))
+    vi.stubEnv('JUANJI_DATA', undefined)
+    for (const name of ['NO_PROXY', 'no_proxy']) vi.stubEnv(name, '*')
+  }
+  afterEach(async () => {
+    vi.unstubAllEnvs()
+    await server?.close()
+  })
+
+  test('that are not to be had are no wrong usage', async () => {
+    await mirror((_, response, turn) => response.writeHead(turn === 0 ? 503 : 404).end())
+    const { code, out, err } = await juanji(['train', 'mnist', '--out', join(folder, 'model')])
+    expect([code, out]).toEqual([1, ''])
+    expect(err.replaceAll(server?.url ?? '', 'SERVER')).toBe(
+      'train-images-idx3-ubyte.gz: the server answers with status 503 (Service Unavailable). Trying again in 1.0 s.\n' +
+        'UnsupportedError: SERVER/mnist/train-images-idx3-ubyte.gz: train-images-idx3-ubyte.gz cannot be downloaded: the server answers with status 404 (Not Found).\n' +
+        '  got       2 tries without success\n' +
+        '  fix       check the address; or set JUANJI_MIRROR (in code { mirror }) to the address of a copy, or get the files by other means and name their folder (--data DIR, or { data } in code)\n',
+    )
+    expect(await readdir(folder)).toEqual(['cache'])
+  })
+
+  test('show how far they are; Ctrl-C keeps what has come', async () => {
+    await mirror((request, response) => send(request, response, file, { stallAfter: 2_500_000 }))
+    let pressed = false
+    const { code, out, err } = await juanji(['train', 'mnist'], {
+      terminal: true,
+      columns: 100,
+      watch(written, pressCtrlC) {
+        if (pressed || !written.includes(' of 5.0 MB')) return
+        pressed = true
+        pressCtrlC()
+      },
+    })
+    expect([code, out]).toEqual([130, ''])
+    expect(err).toMatch(
+      /^\rtrain-images-idx3-ubyte\.gz {2}[█▏▎▍▌▋▊▉░]+ {2}\d+ % {2}[\d.]+ s left {2}[\d.]+ [kM]B\/s {2}[\d.]+ [kM]B of 5\.0 MB/,
+    )
+    expect(await readdir(part())).toEqual(['train-images-idx3-ubyte.gz.part', 'train-images-idx3-ubyte.gz.part.json'])
+  })
+
+  test('are trained on', async (context) => {
+    const root = process.env.JUANJI_DATA
+    if (root === undefined) context.skip('JUANJI_DATA is not set')
+    const read = (url = '') => readFile(join(root ?? '', 'images', url))
+    await mirror(async (request, response) => send(request, response, await read(request.url)))
+    const argv = ['train', 'mnist', '--limit', '100', '--epochs', '1', '--out', join(folder, 'model')]
+    const { code, out, err } = await juanji([...argv, '--json'])
+    expect([code, err]).toEqual([0, ''])
+    const lines = events(out)
+    expect(lines.map(({ event }) => event)).toEqual([...Array(4).fill('download'), 'start', 'epoch', 'done'])
+    const { bytes } = await read('mnist/train-labels-idx1-ubyte.gz').then(({ length }) => ({ bytes: length }))
+    const path = join(part(), 'train-labels-idx1-ubyte.gz')
+    expect(lines[1]).toEqual({ event: 'download', dataset: 'mnist', file: 'train-labels-idx1-ubyte.gz', bytes, path })
+
+    await rm(path)
+    const again = await juanji(['evaluate', join(folder, 'model'), '--limit', '100'])
+    expect([again.code, again.err]).toEqual([0, `Downloaded ${path} (${(bytes / 1000).toFixed(1)} kB).\n`])
+    expect(again.out).toMatch(/^Test accuracy: /)
   })
 })
 
@@ -436,6 +507,6 @@ test('the process ends by itself, with the exit code of the command', async () =
   expect(await juanjiProcess(['train', 'minst'])).toEqual({
     code: 2,
     out: '',
-    err: "ConfigError: data set: there is no data set 'minst'.\n  expected  digits, mnist\n  fix       did you mean 'mnist'?\n",
+    err: "ConfigError: data set: there is no data set 'minst'.\n  expected  digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'mnist'?\n",
   })
 })

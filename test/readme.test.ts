@@ -44,7 +44,7 @@ test("README's programs run", async () => {
         bundle: true,
         format: 'esm',
         platform: 'node',
-        external: ['sharp'],
+        external: ['sharp', 'undici'],
         tsconfigRaw: {},
         alias: { juanji: at('src/index.ts'), '#platform': at('src/platform/node.ts') },
       })

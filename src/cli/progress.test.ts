@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import {
   formatBar,
+  formatBytes,
   formatCount,
   formatDuration,
   formatPercent,
@@ -23,6 +24,20 @@ test('numbers, shares and times', () => {
     '1 h 0 min',
     '2 h 5 min',
     '? s',
+  ])
+})
+
+test('bytes', () => {
+  expect([0, 812.4, 999.6, 28_881, 999_949, 999_950, 170_052_171, 5e9, 2e15].map(formatBytes)).toEqual([
+    '0 B',
+    '812 B',
+    '1.0 kB',
+    '28.9 kB',
+    '999.9 kB',
+    '1.0 MB',
+    '170.1 MB',
+    '5.0 GB',
+    '2000.0 TB',
   ])
 })
 

@@ -10,6 +10,19 @@ export function formatPercent(share: number, digits = 2): string {
   return `${(100 * share).toFixed(digits)} %`
 }
 
+/** Bytes as people say them, in powers of ten: `812 B`, `28.9 kB`, `170.1 MB`. */
+export function formatBytes(bytes: number): string {
+  if (!Number.isFinite(bytes) || bytes < 999.5) return `${Math.round(bytes)} B`
+  const units = ['kB', 'MB', 'GB', 'TB']
+  let value = bytes / 1000
+  let unit = 0
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${value.toFixed(1)} ${units[unit]}`
+}
+
 /** Seconds as people say them: `0.4 s`, `45 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '? s'

@@ -31,6 +31,12 @@ export interface Dataset {
   batches(options: BatchOptions): AsyncIterable<Batch>
 }
 
+/** What is learned from, and what is only looked at when all is decided. */
+export interface TrainTest {
+  readonly train: Dataset
+  readonly test: Dataset
+}
+
 export interface BatchOptions {
   readonly size: number
   /** Shuffles; equal seeds and epochs give equal orders. */

@@ -1,4 +1,6 @@
 import { UnsupportedError } from '../base/errors.ts'
+import { cachedFile, httpGet, openPartialFile, sha256 } from './browser-download.ts'
+import { NetworkFailure } from './download.ts'
 import {
   type DecodedImage,
   damagedGzip,
@@ -56,6 +58,11 @@ export function joinPath(...parts: string[]): string {
 export function cacheFolder(): string {
   throw noFiles('cacheFolder', 'the cache folder')
 }
+
+// ── downloads ──
+
+export type { CachedFile, HttpAnswer, PartialFile } from './download.ts'
+export { cachedFile, httpGet, NetworkFailure, openPartialFile, sha256 }
 
 // ── decoding ──
 

@@ -1,46 +1,22 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import * as fs from 'node:fs/promises'
 import { availableParallelism, cpus, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
-import { ConfigError, UnsupportedError } from '../base/errors.ts'
+import { UnsupportedError } from '../base/errors.ts'
+import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialFile } from './download.ts'
+import { cachedFileAt, inCache, openPartialAt } from './node-cache.ts'
+import { guarded, readFile, syncDirectory } from './node-files.ts'
+import { httpGet } from './node-http.ts'
 import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
 
 export const platformName = 'node' as const
 
 // ── files ──
 
-const causes: Readonly<Record<string, readonly [what: string, fix: string]>> = {
-  ENOENT: ['there is no such file or folder', 'check the path'],
-  EACCES: ['permission denied', 'choose another path or change the permissions'],
-  EPERM: ['permission denied', 'choose another path or change the permissions'],
-  EROFS: ['the disk is read-only', 'choose a path that can be written'],
-  EISDIR: ['this is a folder, not a file', 'name a file'],
-  ENOTDIR: ['a part of this path is a file, not a folder', 'name a folder'],
-  EEXIST: ['something else is already there', 'choose another path or remove what is there'],
-  ENOTEMPTY: ['the folder is not empty', 'choose another path or remove what is there'],
-  ENOSPC: ['the disk is full', 'free some space or choose another disk'],
-}
-
-async function guarded<T>(doing: string, path: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action()
-  } catch (error) {
-    if (!(error instanceof Error)) throw error
-    const code = (error as NodeJS.ErrnoException).code ?? ''
-    const [what, fix] = causes[code] ?? [error.message, 'check the path']
-    throw new ConfigError({ where: path, what: `cannot ${doing}: ${what}`, fix })
-  }
-}
-
-export function readFile(path: string): Promise<Uint8Array> {
-  return guarded('read', path, async () => {
-    const buffer = await fs.readFile(path)
-    return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-  })
-}
+export { readFile }
 
 export function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
   return guarded('write', path, async () => {
@@ -60,18 +36,6 @@ export function writeFileAtomic(path: string, content: Uint8Array | string): Pro
     }
     await syncDirectory(dirname(path))
   })
-}
-
-/** Makes the renaming itself survive a power cut; some file systems and Windows do not offer it, which is fine. */
-async function syncDirectory(path: string): Promise<void> {
-  try {
-    const directory = await fs.open(path, 'r')
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
-  } catch {}
 }
 
 export function readDirectory(path: string): Promise<string[]> {
@@ -100,7 +64,8 @@ async function makeWithParents(path: string): Promise<void> {
     const parent = dirname(path)
     if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) throw error
     await makeWithParents(parent)
-    await fs.mkdir(path)
+    // Once more from the top: another process may be making the same folders.
+    await makeWithParents(path)
   }
 }
 
@@ -118,12 +83,31 @@ export function joinPath(...parts: string[]): string {
 
 export function cacheFolder(): string {
   const chosen = environment('JUANJI_CACHE')
-  if (chosen !== undefined) return chosen
+  if (chosen !== undefined && chosen !== '') return chosen
   if (process.platform === 'win32') {
     return join(environment('LOCALAPPDATA') ?? join(homedir(), 'AppData', 'Local'), 'juanji', 'Cache')
   }
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'juanji')
   return join(environment('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'juanji')
+}
+
+// ── downloads ──
+
+export type { CachedFile, HttpAnswer, PartialFile } from './download.ts'
+export { httpGet, NetworkFailure }
+
+export async function sha256(bytes: Uint8Array): Promise<string> {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+export function cachedFile(name: string): Promise<CachedFile | undefined> {
+  return cachedFileAt(join(cacheFolder(), name))
+}
+
+export async function openPartialFile(name: string, options?: OpenPartialOptions): Promise<PartialFile> {
+  const path = join(cacheFolder(), name)
+  await inCache(() => makeDirectory(dirname(path)))
+  return openPartialAt(path, options)
 }
 
 // ── decoding ──

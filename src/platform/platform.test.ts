@@ -93,6 +93,12 @@ describe('files in Node', () => {
     await expect(node.makeDirectory('/proc/juanji/deep')).rejects.toThrow('cannot make this folder')
   })
 
+  it('makes a folder that others are making at the same time', async () => {
+    const path = join(folder, 'many', 'at', 'once')
+    await Promise.all(Array.from({ length: 8 }, () => node.makeDirectory(path)))
+    expect(await node.isDirectory(path)).toBe(true)
+  })
+
   it('writes, reads, lists, renames and removes', async () => {
     const deep = node.joinPath(folder, 'a', 'b')
     await node.makeDirectory(deep)

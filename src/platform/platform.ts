@@ -1,5 +1,6 @@
 import { showStart } from '../base/bytes.ts'
 import { FormatError, UnsupportedError } from '../base/errors.ts'
+import type { CachedFile, HttpAnswer, NetworkFailure, OpenPartialOptions, PartialFile } from './download.ts'
 
 /**
  * What the library asks of the place where it runs. `node.ts` and `browser.ts` export exactly these names; which of
@@ -26,6 +27,24 @@ export interface Platform {
   joinPath(...parts: string[]): string
   /** The user's folder for files that can be made or fetched again; it need not exist yet. */
   cacheFolder(): string
+
+  /**
+   * GET of an http or https address; redirects are followed. In Node through the proxy that HTTPS_PROXY or HTTP_PROXY
+   * names, in upper or lower case, unless NO_PROXY excepts the host; a page has its browser's settings.
+   * @throws NetworkFailure when there is no answer
+   */
+  httpGet(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer>
+  readonly NetworkFailure: typeof NetworkFailure
+  /** The SHA-256 sum in hexadecimal. */
+  sha256(bytes: Uint8Array): Promise<string>
+  /** A complete file of the cache by its name, parts joined by `/`: in the cache folder, or in the page's Cache Storage. */
+  cachedFile(name: string): Promise<CachedFile | undefined>
+  /**
+   * Opens a file of the cache to be filled, with what an earlier try left of it; waits while another process fills it.
+   * In a page the bytes are held in memory until they are complete.
+   * @throws ConfigError naming the path when the cache folder can't be written, the signal's reason when it is aborted
+   */
+  openPartialFile(name: string, options?: OpenPartialOptions): Promise<PartialFile>
 
   /** @throws FormatError with `path` when the data is not gzip, damaged or cut short */
   gunzip(bytes: Uint8Array, path: string): Promise<Uint8Array>

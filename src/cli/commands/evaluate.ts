@@ -13,7 +13,7 @@ import {
   withCommonOptions,
   withDeviceOptions,
 } from '../command.ts'
-import { type DataChoice, datasetName, datasetNames, openDataset } from '../data-choice.ts'
+import { type DataChoice, dataHelp, datasetName, datasetNames, openDataset } from '../data-choice.ts'
 import { formatCount, formatPercent } from '../progress.ts'
 
 interface EvaluateOptions extends CommonOptions, DeviceChoice, DataChoice {
@@ -26,8 +26,8 @@ export function addEvaluate(program: Command, run: Runner): void {
     .summary('measure a model on test data')
     .description('Measure loss and accuracy of a trained model on the test part of a data set.')
     .argument('<model>', 'folder that train wrote')
-    .argument('[dataset]', `${datasetNames.join(' or ')} (default: the one it was trained on)`)
-    .option('--data <folder>', 'where the files of the data set are (default: images/mnist in the folder JUANJI_DATA)')
+    .argument('[dataset]', `${datasetNames.join(', ')} (default: the one it was trained on)`)
+    .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples', wholeNumber(1))
     .option('--batch-size <n>', 'samples at once', wholeNumber(1), 256)
   withDeviceOptions(command)
@@ -42,7 +42,7 @@ async function measure(task: Task, folder: string, given: string | undefined, op
   const asked = given === undefined ? undefined : datasetName(given)
   const { model, data: info } = await loadModel(folder)
   const name = asked ?? datasetName(trainedOn(folder, info.dataset))
-  const { test } = await openDataset(name, options)
+  const { test } = await openDataset(name, options, task)
   await chooseDevice(options)
   task.begin()
   const start = performance.now()

@@ -37,7 +37,7 @@ import {
   withCommonOptions,
   withDeviceOptions,
 } from '../command.ts'
-import { type DataChoice, type DatasetName, datasetName, datasetNames, openDataset } from '../data-choice.ts'
+import { type DataChoice, type DatasetName, dataHelp, datasetName, datasetNames, openDataset } from '../data-choice.ts'
 import { drawDemo } from '../demo.ts'
 import { formatCount, formatDuration, formatPercent } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
@@ -73,7 +73,10 @@ export function addTrain(program: Command, run: Runner): void {
       'Train a network. A tenth of the training data is held out; the model is that of the epoch that does best on it. ' +
         'The test data are looked at once, at the end.',
     )
-    .argument('<dataset>', `${datasetNames.join(' or ')}; digits are generated, mnist is read from its files`)
+    .argument(
+      '<dataset>',
+      `${datasetNames.join(', ')}; digits are generated, the others downloaded once or read from files`,
+    )
     .option('--arch <name>', `network: ${Object.keys(architectures).join(', ')}`, 'simpleCnn')
     .option('--epochs <n>', 'passes over the training data', wholeNumber(1), 3)
     .option('--batch-size <n>', 'samples a step', wholeNumber(1), 64)
@@ -81,13 +84,13 @@ export function addTrain(program: Command, run: Runner): void {
     .option('--lr <rate>', 'learning rate (default: 0.001, for sgd 0.05)', positiveNumber)
     .option('--lr-schedule <name>', `how it goes over the run: ${lrSchedules.join(', ')}`, 'cosine')
     .option('--seed <n>', 'decides first weights, validation part and order', wholeNumber(0), 1)
-    .option('--data <folder>', 'where the files of the data set are (default: images/mnist in the folder JUANJI_DATA)')
+    .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples, at least 100, for a quick try', wholeNumber(100))
     .option('--out <folder>', 'where the model goes (default: runs/<dataset>-1, -2, …)')
     .option('--force', 'replace a model that is in the folder')
     .option('--demo', 'show some predictions at the end')
   withDeviceOptions(command)
-  withCommonOptions(command, ['juanji train digits', 'juanji train mnist --data ./mnist --epochs 5 --out my-model'])
+  withCommonOptions(command, ['juanji train digits', 'juanji train mnist --epochs 5 --out my-model'])
   command.action((name: string, options: TrainOptions) => run(options, (task) => train(task, name, options)))
 }
 
@@ -120,7 +123,7 @@ async function plan(name: string, options: TrainOptions): Promise<Plan> {
 async function train(task: Task, name: string, options: TrainOptions): Promise<void> {
   const { terminal } = task
   const chosen = await plan(name, options)
-  const data = await openDataset(chosen.dataset, options)
+  const data = await openDataset(chosen.dataset, options, task)
   const device = await chooseDevice(options)
   const undo = await claimModelFolder(chosen.folder, options)
   task.begin()
@@ -344,9 +347,10 @@ function showNext(terminal: Terminal, { dataset, folder }: Plan, seconds: number
   const next = [
     [`${juanji} predict ${folder} picture.png`, 'what it says of a picture (add --invert for dark ink on light paper)'],
     [`${juanji} summary ${folder}`, 'its layers, and what they cost'],
-    dataset === 'digits'
-      ? [`${juanji} train mnist --data DIR`, "the same with MNIST's files"]
-      : [`${juanji} evaluate ${folder} digits`, 'how it does on other handwriting'],
+    ...(dataset === 'digits'
+      ? [[`${juanji} train mnist`, 'the same with MNIST, which is downloaded once (11.6 MB)']]
+      : []),
+    ...(dataset === 'mnist' ? [[`${juanji} evaluate ${folder} digits`, 'how it does on other handwriting']] : []),
     [`${juanji} explain conv --steps`, 'a convolution by hand, number by number'],
     [`${juanji} doctor`, 'what this machine can do'],
   ]
