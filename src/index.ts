@@ -9,23 +9,29 @@ export { version } from './base/version.ts'
 export type {
   Batch,
   BatchOptions,
+  Crop,
   Dataset,
   DigitsDataOptions,
+  MapOptions,
   MnistOptions,
   Picture,
   PictureOptions,
+  ResizeFilter,
   Sample,
   TrainTest,
 } from './data/index.ts'
 // Training.
 export {
   arrayDataset,
+  concatDatasets,
   datasets,
   generateDigits,
   makeDataset,
+  mapDataset,
   pictureToSample,
   readIdx,
   resizeImage,
+  shuffleDataset,
   split,
   subset,
 } from './data/index.ts'
