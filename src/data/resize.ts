@@ -80,19 +80,16 @@ export interface PictureOptions {
  * @throws ShapeError when the shape is no picture's
  */
 export function pictureToSample(picture: Picture, shape: Shape, options: PictureOptions = {}): Uint8Array {
-  const data = toSample(picture, ...checkPictureShape('pictureToSample', shape))
+  const data = toSample(picture, ...checkPictureShape(shape))
   return options.invert === true ? data.map((value) => 255 - value) : data
 }
 
 /** @throws ShapeError when samples of this shape are no pictures */
-export function checkPictureShape(
-  where: string,
-  shape: Shape,
-): readonly [height: number, width: number, channels: number] {
+function checkPictureShape(shape: Shape): readonly [height: number, width: number, channels: number] {
   const [height, width, channels] = shape
   if (shape.length === 3 && (channels === 1 || channels === 3)) return [height, width, channels]
   throw new ShapeError({
-    where,
+    where: 'pictureToSample',
     what: 'the model does not take pictures',
     got: `samples of shape ${showShape(shape)}`,
     expected: '[height, width, 1] or [height, width, 3]',
