@@ -4,6 +4,7 @@ import { type Dataset, makeDataset, type TrainTest } from './dataset.ts'
 import { type PreparedDigits, prepareDigits } from './digits.ts'
 
 export { cifar10 } from './cifar.ts'
+export { imageFolder } from './image-folder.ts'
 export { fashionMnist, mnist } from './mnist.ts'
 
 const digitNames = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'] as const

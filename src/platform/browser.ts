@@ -11,6 +11,16 @@ import {
   type PlatformWorker,
 } from './platform.ts'
 
+export type {
+  FolderListing,
+  PictureAnswer,
+  PictureFailure,
+  PictureHeader,
+  PictureJob,
+  PictureJobs,
+  PictureQuestion,
+} from './pictures.ts'
+
 export const platformName = 'browser' as const
 
 // ── files ──
@@ -152,6 +162,15 @@ export function createWorker(source: string, name: string): PlatformWorker {
   }
 }
 
+export async function startPictureWorker(_resampler: string, _name: string): Promise<PlatformWorker> {
+  throw new UnsupportedError({
+    where: 'image folder',
+    what: 'a page cannot read folders',
+    expected: 'samples',
+    fix: 'decode the pictures in the page and pass them with arrayDataset or makeDataset; or run in Node',
+  })
+}
+
 function blockedWorker(name: string): UnsupportedError {
   return new UnsupportedError({
     where: `worker '${name}'`,
@@ -186,5 +205,9 @@ export function environment(_name: string): string | undefined {
 }
 
 export function residentBytes(): number | undefined {
+  return undefined
+}
+
+export function memoryBytes(): number | undefined {
   return undefined
 }

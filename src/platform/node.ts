@@ -1,7 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import * as fs from 'node:fs/promises'
-import { availableParallelism, cpus, homedir } from 'node:os'
+import { createRequire } from 'node:module'
+import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
@@ -10,7 +12,18 @@ import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialF
 import { cachedFileAt, inCache, openPartialAt } from './node-cache.ts'
 import { guarded, readFile, syncDirectory } from './node-files.ts'
 import { httpGet } from './node-http.ts'
+import { decodePicture, pictureWorkerSource } from './picture-worker.ts'
 import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
+
+export type {
+  FolderListing,
+  PictureAnswer,
+  PictureFailure,
+  PictureHeader,
+  PictureJob,
+  PictureJobs,
+  PictureQuestion,
+} from './pictures.ts'
 
 export const platformName = 'node' as const
 
@@ -139,16 +152,19 @@ async function loadSharp() {
 export async function decodeImage(bytes: Uint8Array, path: string): Promise<DecodedImage> {
   const sharp = await loadSharp()
   try {
-    const { data, info } = await sharp(bytes, { failOn: 'error', ignoreIcc: true })
-      .autoOrient()
-      .toColourspace('srgb')
-      .ensureAlpha()
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true })
-    return fromRgba(info.width, info.height, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    const { width, height, channels, data } = await decodePicture(sharp, bytes)
+    const plain = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    return channels === 4 ? fromRgba(width, height, plain) : { width, height, channels: 3, data: plain }
   } catch (error) {
     throw notAPicture(bytes, path, (error as Error).message)
   }
+}
+
+export async function startPictureWorker(resampler: string, name: string): Promise<PlatformWorker> {
+  // Loaded here as well: with glibc the main thread has to come first, and what is missing is said clearly.
+  await loadSharp()
+  const address = pathToFileURL(createRequire(import.meta.url).resolve('sharp')).href
+  return createWorker(pictureWorkerSource(address, resampler), name)
 }
 
 // ── the machine ──
@@ -221,4 +237,10 @@ export function environment(name: string): string | undefined {
 
 export function residentBytes(): number | undefined {
   return process.memoryUsage.rss()
+}
+
+export function memoryBytes(): number | undefined {
+  // A container's limit; 0 or absurdly large where there is none.
+  const limit = process.constrainedMemory() ?? 0
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }

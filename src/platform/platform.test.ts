@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, readdir, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConfigError, FormatError, UnsupportedError } from '../base/errors.ts'
 import * as browser from './browser.ts'
 import * as node from './node.ts'
+import type { FolderListing, PictureAnswer, PictureJob } from './pictures.ts'
 import { type DecodedImage, fromRgba, type Platform, type PlatformWorker } from './platform.ts'
 
 // The type checker holds both implementations against the one description.
@@ -332,10 +333,105 @@ describe('workers in Node', () => {
   })
 })
 
+describe('picture workers in Node', () => {
+  const average = `() => ({ toSample: ({ data }, height, width, channels) =>
+    new Uint8Array(height * width * channels).fill(data.reduce((a, b) => a + b, 0) / data.length) })`
+  let worker: PlatformWorker
+  const answers = new Map<number, (answer: PictureAnswer) => void>()
+  let asked = 0
+  const ask = (job: PictureJob, path: string, size = {}) => {
+    const answer = new Promise<PictureAnswer>((resolve) => answers.set(asked, resolve))
+    worker.post({ id: asked++, job, input: { path, ...size } })
+    return answer
+  }
+  const inFolder = (name: string) => join(folder, 'pictures', name)
+  const write = (name: string, content: Uint8Array | string) => writeFile(inFolder(name), content)
+
+  beforeAll(async () => {
+    await node.makeDirectory(inFolder('inside'))
+    worker = await node.startPictureWorker(average, 'pictures')
+    worker.ref()
+    worker.onMessage((message) => answers.get((message as PictureAnswer).id)?.(message as PictureAnswer))
+    const picture = sharp({ create: { width: 30, height: 20, channels: 3, background: '#0a141e' } })
+    await write('b.txt', await picture.clone().withMetadata({ orientation: 6 }).png().toBuffer())
+    await write('a.png', 'hello world')
+    await write('empty.png', '')
+    await write('drawing.png', '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
+    const noise = Uint8Array.from({ length: 3 * 64 * 64 }, (_, i) => (i * i * 31) % 256)
+    const whole = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
+      .jpeg()
+      .toBuffer()
+    await write('half.jpg', whole.subarray(0, whole.length >> 1))
+  })
+  afterAll(() => worker.terminate())
+
+  it('list folders, links followed', async () => {
+    await symlink(inFolder('inside'), inFolder('link'))
+    await symlink(inFolder('nothing'), inFolder('broken'))
+    const { output } = await ask('list', join(folder, 'pictures'))
+    const { identity, entries } = output as FolderListing
+    expect(entries.map(({ name, kind }) => `${name} ${kind}`)).toEqual([
+      'a.png file',
+      'b.txt file',
+      'broken other',
+      'drawing.png file',
+      'empty.png file',
+      'half.jpg file',
+      'inside folder',
+      'link folder',
+    ])
+    const [inside, link] = await Promise.all([ask('list', inFolder('inside')), ask('list', inFolder('link'))])
+    expect((inside.output as FolderListing).identity).toBe((link.output as FolderListing).identity)
+    expect((inside.output as FolderListing).identity).not.toBe(identity)
+  })
+
+  it('tell pictures by their content, upright, without decoding', async () => {
+    const { output } = await ask('header', inFolder('b.txt'))
+    expect(output).toMatchObject({ height: 30, width: 20, grey: false, startIsAll: true })
+    const failures = ['a.png', 'empty.png', 'drawing.png', 'none.png', 'inside']
+    const answers = await Promise.all(failures.map((name) => ask('header', inFolder(name))))
+    expect(answers.map(({ failure }) => [failure?.kind, failure?.reason])).toEqual([
+      ['damaged', 'no picture'],
+      ['damaged', 'an empty file'],
+      ['damaged', 'a picture in the format svg, which is no photograph'],
+      ['missing', 'there is no such file'],
+      ['closed', 'EISDIR: illegal operation on a directory, read'],
+    ])
+    expect(answers[0].failure?.start).toEqual(new TextEncoder().encode('hello wo'))
+  })
+
+  it('make samples and sums over files', async () => {
+    const { output } = await ask('sample', inFolder('b.txt'), { height: 1, width: 2, channels: 3 })
+    expect(output).toEqual(new Uint8Array(6).fill(20))
+    const half = await ask('sample', inFolder('half.jpg'), { height: 1, width: 2, channels: 3 })
+    expect(half.failure).toMatchObject({ kind: 'damaged', start: undefined })
+    // printf 'hello world' | sha256sum
+    expect((await ask('digest', inFolder('a.png'))).output).toBe(
+      'b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9',
+    )
+  })
+
+  it('tell a mistake of ours from a damaged picture', async () => {
+    const { failure } = await ask('sample', inFolder('b.txt'), { height: -1, width: 2, channels: 3 })
+    expect(failure).toEqual({ kind: 'fault', reason: 'Invalid typed array length: -6' })
+  })
+
+  it('are not there in a page', async () => {
+    expect((await errorOf(() => browser.startPictureWorker('', ''))).message).toBe(
+      `image folder: a page cannot read folders.
+  expected  samples
+  fix       decode the pictures in the page and pass them with arrayDataset or makeDataset; or run in Node`,
+    )
+  })
+})
+
 it('knows the machine', () => {
   expect(node.hardwareThreads()).toBeGreaterThanOrEqual(1)
   expect(node.residentBytes()).toBeGreaterThan(1e6)
   expect(browser.residentBytes()).toBeUndefined()
+  expect(node.memoryBytes()).toBeGreaterThan(1e8)
+  expect(node.memoryBytes()).toBeLessThanOrEqual(totalmem())
+  expect(browser.memoryBytes()).toBeUndefined()
   vi.stubEnv('JUANJI_TEST', 'x')
   expect([node.environment('JUANJI_TEST'), browser.environment('JUANJI_TEST')]).toEqual(['x', undefined])
   vi.unstubAllEnvs()

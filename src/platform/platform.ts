@@ -59,6 +59,12 @@ export interface Platform {
   processorName(): string | undefined
   /** Starts a worker from the text of a classic script. Set its handlers before the next `await`. */
   createWorker(source: string, name: string): PlatformWorker
+  /**
+   * Starts a worker that reads picture files: it is posted `PictureQuestion`s and answers each with a `PictureAnswer`.
+   * @param resampler the text of a function that makes `{ toSample(picture, height, width, channels) }`
+   * @throws UnsupportedError in a page, and where the package that decodes is missing
+   */
+  startPictureWorker(resampler: string, name: string): Promise<PlatformWorker>
 
   /** Lets everything else run that waits for the event loop: long work on the calling thread is cut with it. */
   nextTurn(): Promise<void>
@@ -70,6 +76,8 @@ export interface Platform {
   environment(name: string): string | undefined
   /** Memory the process holds, in bytes; undefined where nothing tells. */
   residentBytes(): number | undefined
+  /** Memory of the machine, or what this process may have of it, in bytes; undefined where nothing tells. */
+  memoryBytes(): number | undefined
 }
 
 /** A picture as 8-bit sRGB, turned upright: `data` is [height, width, channels], 3 channels, or 4 when any pixel is transparent. */

@@ -290,3 +290,22 @@ export function stepInput(spec: IntegerSpec, t: number): Int32Array
 export function stepInput(spec: FloatSpec | IntegerSpec, t: number): Float32Array | Int32Array {
   return goldenInput({ ...spec, salt: spec.salt + t })
 }
+
+// ---------------------------------------------------------------------------------------------- resize.golden.json
+
+/** A picture that Pillow resized: `[height, width, channels]` in `image.shape`, the result's shape in `to`. */
+export interface ResizeCase {
+  readonly name: string
+  /** `sample`: the middle in the result's proportions, in the result's channels. */
+  readonly kind: 'resize' | 'sample'
+  readonly image: IntegerSpec
+  readonly to: readonly number[]
+  readonly filter?: 'bilinear' | 'bicubic'
+  /** Left, top, right, bottom. */
+  readonly box?: readonly [number, number, number, number]
+  readonly pixels: readonly number[]
+}
+
+export function loadResizeCases(): ResizeCase[] {
+  return load('resize.golden.json')
+}
