@@ -1,4 +1,5 @@
 /** Text for numbers, times and the line that shows how far a command is. */
+import { padEnd, padStart, textWidth } from './text-width.ts'
 
 /** 12000 as `12,000`. */
 export function formatCount(value: number): string {
@@ -34,7 +35,8 @@ export interface Progress {
   /** What is being done: `epoch 2/3`. */
   readonly label: string
   readonly done: number
-  readonly total: number
+  /** Undefined as long as nobody knows: then the line counts. */
+  readonly total: number | undefined
   /** What is done in a second, with its unit: `3,400 images/s`. */
   readonly rate?: string
   readonly secondsLeft?: number
@@ -48,7 +50,7 @@ const narrowestBar = 6
 function parts({ done, total, rate, secondsLeft, details = [] }: Progress): string[] {
   const left = secondsLeft === undefined ? [] : [`${formatDuration(secondsLeft)} left`]
   return [
-    `${Math.floor((100 * done) / Math.max(1, total))} %`,
+    total === undefined ? formatCount(done) : `${Math.floor((100 * done) / Math.max(1, total))} %`,
     ...left,
     ...(rate === undefined ? [] : [rate]),
     ...details,
@@ -61,6 +63,13 @@ function parts({ done, total, rate, secondsLeft, details = [] }: Progress): stri
  */
 export function formatProgress(progress: Progress, columns: number): string {
   const all = parts(progress)
+  if (progress.total === undefined) {
+    for (let count = all.length; count > 0; count--) {
+      const text = `${progress.label}  ${all.slice(0, count).join('  ')}`
+      if (text.length <= columns) return text
+    }
+    return progress.label.slice(0, Math.max(0, columns))
+  }
   const fraction = progress.total === 0 ? 1 : progress.done / progress.total
   for (let count = all.length; count > 0; count--) {
     const text = all.slice(0, count).join('  ')
@@ -78,10 +87,10 @@ export function formatPlainProgress(progress: Progress): string {
 /** Rows of cells as lines with aligned columns; numbers to the right. */
 export function formatTable(rows: readonly (readonly string[])[], rightFrom = 1): string[] {
   const widths: number[] = []
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, textWidth(cell))
   return rows.map((row) =>
     row
-      .map((cell, i) => (i >= rightFrom ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .map((cell, i) => (i >= rightFrom ? padStart(cell, widths[i]) : padEnd(cell, widths[i])))
       .join('  ')
       .trimEnd(),
   )
