@@ -36,7 +36,11 @@ export function cutEnd(text: string, width: number): string {
 /** At most `width` columns: what is too long loses its beginning, as suits paths, `…photos/cat.png`. */
 export function cutStart(text: string, width: number): string {
   if (textWidth(text) <= width) return text
-  return width < 1 ? '' : `…${take([...text].reverse(), width - 1).reverse().join('')}`
+  return width < 1
+    ? ''
+    : `…${take([...text].reverse(), width - 1)
+        .reverse()
+        .join('')}`
 }
 
 /** As many of the characters as fit. */

@@ -1,6 +1,8 @@
 import { UnsupportedError } from '../base/errors.ts'
 import {
+  type AtomicFile,
   type DecodedImage,
+  type DirectoryEntry,
   damagedGzip,
   fromRgba,
   noFiles,
@@ -19,6 +21,18 @@ export async function readFile(path: string): Promise<Uint8Array> {
 
 export async function writeFileAtomic(path: string, _content: Uint8Array | string): Promise<void> {
   throw noFiles('writeFileAtomic', path)
+}
+
+export async function openFileAtomic(path: string): Promise<AtomicFile> {
+  throw noFiles('openFileAtomic', path)
+}
+
+export async function readStart(path: string, _bytes: number): Promise<Uint8Array> {
+  throw noFiles('readStart', path)
+}
+
+export async function listDirectory(path: string): Promise<DirectoryEntry[]> {
+  throw noFiles('listDirectory', path)
 }
 
 export async function readDirectory(path: string): Promise<string[]> {
@@ -180,4 +194,8 @@ export function environment(_name: string): string | undefined {
 
 export function residentBytes(): number | undefined {
   return undefined
+}
+
+export function inForeground(): boolean {
+  return true
 }

@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { availableParallelism, cpus, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -6,7 +8,16 @@ import { promisify } from 'node:util'
 import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
 import { ConfigError, UnsupportedError } from '../base/errors.ts'
-import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
+import {
+  type AtomicFile,
+  type DecodedImage,
+  type DirectoryEntry,
+  damagedGzip,
+  fromRgba,
+  notAPicture,
+  Pieces,
+  type PlatformWorker,
+} from './platform.ts'
 
 export const platformName = 'node' as const
 
@@ -42,24 +53,34 @@ export function readFile(path: string): Promise<Uint8Array> {
   })
 }
 
-export function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
-  return guarded('write', path, async () => {
-    const beside = `${path}.${randomUUID()}.tmp`
-    try {
-      const file = await fs.open(beside, 'wx')
-      try {
-        await file.writeFile(content)
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const file = await openFileAtomic(path)
+  try {
+    await file.write(content)
+    await file.commit()
+  } catch (error) {
+    await file.discard()
+    throw error
+  }
+}
+
+export async function openFileAtomic(path: string): Promise<AtomicFile> {
+  const beside = `${path}.${randomUUID()}.tmp`
+  const file = await guarded('write', path, () => fs.open(beside, 'wx'))
+  return {
+    write: (content) => guarded('write', path, () => file.writeFile(content)),
+    commit: () =>
+      guarded('write', path, async () => {
         await file.sync()
-      } finally {
         await file.close()
-      }
-      await fs.rename(beside, path)
-    } catch (error) {
+        await fs.rename(beside, path)
+        await syncDirectory(dirname(path))
+      }),
+    async discard() {
+      await file.close().catch(() => undefined)
       await fs.rm(beside, { force: true }).catch(() => undefined)
-      throw error
-    }
-    await syncDirectory(dirname(path))
-  })
+    },
+  }
 }
 
 /** Makes the renaming itself survive a power cut; some file systems and Windows do not offer it, which is fine. */
@@ -76,6 +97,38 @@ async function syncDirectory(path: string): Promise<void> {
 
 export function readDirectory(path: string): Promise<string[]> {
   return guarded('list', path, async () => (await fs.readdir(path)).sort())
+}
+
+export function listDirectory(path: string): Promise<DirectoryEntry[]> {
+  return guarded('list', path, async () => {
+    const entries = await fs.readdir(path, { withFileTypes: true })
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+    return Promise.all(
+      entries.map(async (entry) => {
+        const folder = entry.isDirectory()
+        const file =
+          entry.isFile() || (entry.isSymbolicLink() && (await isFile(join(path, entry.name)).catch(() => false)))
+        return { name: entry.name, kind: folder ? 'folder' : file ? 'file' : 'other' }
+      }),
+    )
+  })
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await fs.stat(path)).isFile()
+}
+
+export function readStart(path: string, bytes: number): Promise<Uint8Array> {
+  return guarded('read', path, async () => {
+    const file = await fs.open(path, 'r')
+    try {
+      const start = new Uint8Array(bytes)
+      const { bytesRead } = await file.read(start, 0, bytes, 0)
+      return start.subarray(0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  })
 }
 
 export async function exists(path: string): Promise<boolean> {
@@ -237,4 +290,28 @@ export function environment(name: string): string | undefined {
 
 export function residentBytes(): number | undefined {
   return process.memoryUsage.rss()
+}
+
+export function inForeground(): boolean {
+  const groups = process.platform === 'linux' ? linuxGroups() : process.platform === 'win32' ? [] : psGroups()
+  const [own, terminals] = groups
+  // -1 or 0: there is no terminal that could stop us.
+  return !(terminals > 0) || own === terminals
+}
+
+/** Process group of this process, and the one its terminal listens to. */
+function linuxGroups(): number[] {
+  try {
+    // pid (name) state parent group session terminal terminalGroup …
+    const stat = readFileSync('/proc/self/stat', 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return [Number(fields[2]), Number(fields[5])]
+  } catch {
+    return []
+  }
+}
+
+function psGroups(): number[] {
+  const { stdout } = spawnSync('ps', ['-o', 'pgid=,tpgid=', '-p', String(process.pid)], { encoding: 'utf8' })
+  return (stdout ?? '').trim().split(/\s+/).map(Number)
 }
