@@ -12,6 +12,8 @@ export interface Task {
   readonly signal: AbortSignal
   /** From here on a wrong option is no longer a matter of usage: work has begun. */
   begin(): void
+  /** Lines of standard input; there are no more after Ctrl-C. */
+  lines(): AsyncIterable<string>
 }
 
 /** Thrown by a command that stopped because it was asked to. */
@@ -57,6 +59,7 @@ export function makeRunner(io: Io, state: Progressed): Runner {
         begin: () => {
           state.begun = true
         },
+        lines: () => io.lines(controller.signal),
       })
       if (controller.signal.aborted) throw new Interrupted()
     } finally {

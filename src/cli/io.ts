@@ -16,6 +16,8 @@ export interface Io {
   environment(name: string): string | undefined
   /** Calls the handler at every Ctrl-C; returns how to stop listening. */
   onInterrupt(handler: () => void): () => void
+  /** Lines of standard input without their ends; there are no more once the signal is aborted. */
+  lines(signal: AbortSignal): AsyncIterable<string>
   /** Ends the process at once. */
   quit(code: number): void
 }
@@ -51,6 +53,28 @@ export function processIo(): Io {
       process.on('SIGINT', listen)
       return () => process.off('SIGINT', listen)
     },
+    lines: standardInputLines,
     quit: (code) => process.exit(code),
+  }
+}
+
+async function* standardInputLines(signal: AbortSignal): AsyncGenerator<string> {
+  const { stdin } = process
+  const stop = () => void stdin.destroy()
+  signal.addEventListener('abort', stop)
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const chunk of stdin) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) yield line.replace(/\r$/, '')
+    }
+    if (rest !== '') yield rest
+  } catch (error) {
+    // Destroyed while it was read.
+    if (!signal.aborted) throw error
+  } finally {
+    signal.removeEventListener('abort', stop)
   }
 }

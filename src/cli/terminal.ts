@@ -21,6 +21,11 @@ export class Terminal {
     this.colours = io.out.isTerminal && !(io.environment('NO_COLOR') ?? '') && io.environment('TERM') !== 'dumb'
   }
 
+  /** Whether a person reads the results. */
+  get interactive(): boolean {
+    return this.#io.out.isTerminal
+  }
+
   /** Characters in a line. */
   get columns(): number {
     return this.#io.out.columns()
@@ -35,6 +40,13 @@ export class Terminal {
 
   lines(texts: readonly string[]): void {
     for (const text of texts) this.line(text)
+  }
+
+  /** Results in a format for programs, such as CSV. Nothing with --json. */
+  data(text: string): void {
+    if (this.json) return
+    this.#clear()
+    this.#io.out.write(text)
   }
 
   /** An event for programs. Nothing without --json. */
