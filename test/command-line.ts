@@ -11,11 +11,15 @@ export interface Outcome {
 export interface Place {
   readonly terminal?: boolean
   readonly columns?: number
+  /** Default 10: too few for the live view. */
+  readonly rows?: number
   readonly environment?: Readonly<Record<string, string>>
   /** Standard input. */
   readonly lines?: readonly string[]
   /** Called with everything that was written so far; may press Ctrl-C. */
   readonly watch?: (written: string, pressCtrlC: () => void) => void
+  /** The same, and may press keys. Without it standard input is no terminal. */
+  readonly keys?: (written: string, press: (key: string) => void) => void
 }
 
 /** Runs one command line in this process. */
@@ -23,7 +27,11 @@ export async function juanji(argv: readonly string[], place: Place = {}): Promis
   let out = ''
   let err = ''
   let interrupt: (() => void) | undefined
-  const wrote = () => place.watch?.(out + err, () => interrupt?.())
+  let press: ((key: string) => void) | undefined
+  const wrote = () => {
+    place.watch?.(out + err, () => interrupt?.())
+    place.keys?.(out + err, (key) => press?.(key))
+  }
   const stream = (add: (text: string) => void) => ({
     write(text: string) {
       add(text)
@@ -31,6 +39,7 @@ export async function juanji(argv: readonly string[], place: Place = {}): Promis
     },
     isTerminal: place.terminal ?? false,
     columns: () => place.columns ?? 80,
+    rows: () => place.rows ?? 10,
   })
   const io: Io = {
     out: stream((text) => {
@@ -46,6 +55,15 @@ export async function juanji(argv: readonly string[], place: Place = {}): Promis
         interrupt = undefined
       }
     },
+    onKey(handler) {
+      if (place.keys === undefined) return undefined
+      press = handler
+      return () => {
+        press = undefined
+      }
+    },
+    onLeave: () => () => undefined,
+    inForeground: () => true,
     async *lines() {
       yield* place.lines ?? []
     },

@@ -22,6 +22,21 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** Bytes as `312 MiB` or `1.42 GiB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(2)} GiB`
+  if (bytes >= 2 ** 20) return `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MiB`
+  return `${Math.ceil(bytes / 2 ** 10)} KiB`
+}
+
+/** A positive value in at most six characters: `2.31`, `0.0912`, `9.1e-4`. */
+export function formatShort(value: number): string {
+  if (value === 0) return '0'
+  const size = Math.abs(value)
+  if (size < 0.01 || size >= 1e4) return value.toExponential(1)
+  return size < 100 ? value.toPrecision(3) : value.toFixed(0)
+}
+
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
 
 /** A bar of `width` characters. */
