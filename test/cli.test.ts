@@ -111,7 +111,7 @@ describe('wrong usage ends with 2 before any work', () => {
 })
 
 describe('help', () => {
-  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor'])(
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion'])(
     '%s --help has an example',
     async (name) => {
       const { code, out, err } = await juanji([name, '--help'])

@@ -1,6 +1,5 @@
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { hasSessions, Session } from '../../test/session.ts'
 import { keysOf } from './keyboard.ts'
 
 test('keys are characters; arrows and the like are left out', () => {
@@ -9,116 +8,66 @@ test('keys are characters; arrows and the like are left out', () => {
   expect(keysOf('退')).toEqual(['退'])
 })
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const played = `${process.execPath} --import tsx scripts/play-training.ts`
-const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0
-const reason = hasScript ? '' : ' (skipped: the command script of util-linux is not here)'
 
-/** A command line on a terminal of 80×24 characters that belongs to nobody else. */
-class Session {
-  readonly #child: ChildProcessWithoutNullStreams
-  readonly #ended: Promise<number>
-  #written = ''
-  #looked = 0
-  #wrote: () => void = () => undefined
+describe.skipIf(!hasSessions)(
+  `on a real terminal${hasSessions ? '' : ' (skipped: the command script of util-linux is not here)'}`,
+  () => {
+    const restored = 'code=$?; stty -a | grep -o -- "-*icanon"; exit $code'
+    const viewed = /q stop/
 
-  constructor(command: string) {
-    const line = `stty rows 24 cols 80; ${command}`
-    this.#child = spawn('script', ['-qefc', line, '/dev/null'], {
-      cwd: root,
-      env: { ...process.env, SHELL: '/bin/bash', TERM: 'xterm' },
+    test('q stops the command; the terminal is as it was', async () => {
+      const session = new Session(`${played}; ${restored}`)
+      await session.until(viewed)
+      session.press('q')
+      await session.until('Stopped')
+      const { code, rest } = await session.end()
+      expect([code, session.cursorShown]).toEqual([130, true])
+      expect(rest).toMatch(/^\.\r\nicanon\r\n$/m)
     })
-    this.#child.stdout.on('data', (data) => {
-      this.#written += data
-      this.#wrote()
+
+    test('Ctrl-C in raw mode: the first stops, the second quits at once', async () => {
+      const session = new Session(`${played} --ms 600000; ${restored}`)
+      await session.until(viewed)
+      session.press('\u0003')
+      await session.until('Stopping after this step')
+      session.press('\u0003')
+      const { code, rest } = await session.end()
+      expect([code, session.cursorShown]).toEqual([130, true])
+      expect(rest).toMatch(/[^-]icanon\r\n$/)
     })
-    this.#ended = new Promise((resolve) => this.#child.on('close', (code) => resolve(code ?? -1)))
-  }
 
-  /** Waits until something is written behind what was waited for last. */
-  async until(text: string | RegExp): Promise<string> {
-    for (;;) {
-      const found = new RegExp(text).exec(this.#written.slice(this.#looked))
-      if (found !== null) {
-        this.#looked += found.index + found[0].length
-        return found[0]
-      }
-      await new Promise<void>((resolve) => {
-        this.#wrote = resolve
-      })
-    }
-  }
+    test('an error and a signal leave the terminal as it was, too', async () => {
+      const failing = new Session(`${played} --fail --steps 6 --ms 30; ${restored}`)
+      await failing.until('as it was asked to')
+      expect((await failing.end()).rest).toMatch(/[^-]icanon\r\n$/)
+      expect(failing.cursorShown).toBe(true)
 
-  press(keys: string): void {
-    this.#child.stdin.write(keys)
-  }
+      const killed = new Session(`bash -c 'echo "pid $$."; exec ${played}'; ${restored}`)
+      const pid = Number(/\d+/.exec(await killed.until(/pid \d+\./)))
+      await killed.until(viewed)
+      process.kill(pid, 'SIGTERM')
+      const { code, rest } = await killed.end()
+      expect([code, killed.cursorShown]).toEqual([128 + 15, true])
+      expect(rest).toMatch(/[^-]icanon\r\n$/)
+    })
 
-  async end(): Promise<{ code: number; rest: string }> {
-    const code = await this.#ended
-    return { code, rest: this.#written.slice(this.#looked) }
-  }
-
-  /** Whether the terminal was told last that the cursor is to be seen. */
-  get cursorShown(): boolean {
-    return this.#written.lastIndexOf('\u001b[?25h') > this.#written.lastIndexOf('\u001b[?25l')
-  }
-}
-
-describe.skipIf(!hasScript)(`on a real terminal${reason}`, () => {
-  const restored = 'code=$?; stty -a | grep -o -- "-*icanon"; exit $code'
-  const viewed = /q stop/
-
-  test('q stops the command; the terminal is as it was', async () => {
-    const session = new Session(`${played}; ${restored}`)
-    await session.until(viewed)
-    session.press('q')
-    await session.until('Stopped')
-    const { code, rest } = await session.end()
-    expect([code, session.cursorShown]).toEqual([130, true])
-    expect(rest).toMatch(/^\.\r\nicanon\r\n$/m)
-  })
-
-  test('Ctrl-C in raw mode: the first stops, the second quits at once', async () => {
-    const session = new Session(`${played} --ms 600000; ${restored}`)
-    await session.until(viewed)
-    session.press('\u0003')
-    await session.until('Stopping after this step')
-    session.press('\u0003')
-    const { code, rest } = await session.end()
-    expect([code, session.cursorShown]).toEqual([130, true])
-    expect(rest).toMatch(/[^-]icanon\r\n$/)
-  })
-
-  test('an error and a signal leave the terminal as it was, too', async () => {
-    const failing = new Session(`${played} --fail --steps 6 --ms 30; ${restored}`)
-    await failing.until('as it was asked to')
-    expect((await failing.end()).rest).toMatch(/[^-]icanon\r\n$/)
-    expect(failing.cursorShown).toBe(true)
-
-    const killed = new Session(`bash -c 'echo "pid $$."; exec ${played}'; ${restored}`)
-    const pid = Number(/\d+/.exec(await killed.until(/pid \d+\./)))
-    await killed.until(viewed)
-    process.kill(pid, 'SIGTERM')
-    const { code, rest } = await killed.end()
-    expect([code, killed.cursorShown]).toEqual([128 + 15, true])
-    expect(rest).toMatch(/[^-]icanon\r\n$/)
-  })
-
-  test('Ctrl-Z suspends, bg goes on without the terminal, fg brings the view back', async () => {
-    const session = new Session('bash --norc --noprofile -i')
-    session.press(`PS1="ready> "; ${played} --steps 100000\n`)
-    await session.until(viewed)
-    session.press('\u001a')
-    await session.until('Stopped')
-    expect(session.cursorShown).toBe(true)
-    await session.until('ready> ')
-    session.press('bg; echo in the $((6 * 7)) background\n')
-    await session.until('in the 42 background')
-    session.press('fg\n')
-    await session.until(viewed)
-    session.press('q')
-    await session.until('Stopped')
-    session.press('exit\n')
-    await session.end()
-  })
-})
+    test('Ctrl-Z suspends, bg goes on without the terminal, fg brings the view back', async () => {
+      const session = new Session('bash --norc --noprofile -i')
+      session.press(`PS1="ready> "; ${played} --steps 100000\n`)
+      await session.until(viewed)
+      session.press('\u001a')
+      await session.until('Stopped')
+      expect(session.cursorShown).toBe(true)
+      await session.until('ready> ')
+      session.press('bg; echo in the $((6 * 7)) background\n')
+      await session.until('in the 42 background')
+      session.press('fg\n')
+      await session.until(viewed)
+      session.press('q')
+      await session.until('Stopped')
+      session.press('exit\n')
+      await session.end()
+    })
+  },
+)
