@@ -210,6 +210,30 @@ test('before the first step, while held-out data are measured, and with help', a
   expect((await lines()).at(-1)).toBe('Ending here.')
 })
 
+test('a resumed run shows what it has behind it', async () => {
+  const screen = openScreen(80, 24)
+  const { view, clock } = open(screen)
+  const history = [epochEnd(1), epochEnd(2)]
+  view.handle({ ...start, resumedAt: { epoch: 3, step: 50 }, history } as LiveEvent)
+  clock.now += 1000
+  view.handle(step(251))
+  const lines = (await seen(screen)).split('\n')
+  expect(lines.slice(3, 12)).toMatchInlineSnapshot(`
+    [
+      "loss  • held-out                         accuracy  • held-out",
+      "  1.00 ┤           •                     86.1 % ┤                ⢀⠔⠒⠒⠒⠒⠒⠒⠉⠉⠉⠉⠉⠉",
+      "       │     ⠈⠢⢄                                │              ⡠⠊⠁      •",
+      "       │        ⠑⠤⡀                             │           ⢀⠔⠊",
+      "       │          ⠈⠢⢄                           │         ⡠⠔⠁",
+      "       │             ⠑⠢⡀                        │      ⢀⡠⠊",
+      "       │               ⠈⠒⢄⣀    •                │     ⠐⠁",
+      " 0.347 ┤                   ⠉⠉⠉⠒⠒⠒⠤⠤⠤⣀⣀   65.0 % ┤           •",
+      "        0                  2.51 epochs           0                  2.51 epochs",
+    ]
+  `)
+  expect(lines.at(-3)).toBe('held-out   loss 0.5000   accuracy  82.50 %   best epoch 2')
+})
+
 test('no line is too long, whatever the size and the numbers', async () => {
   for (const [columns, rows] of [
     [60, 15],

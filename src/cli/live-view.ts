@@ -14,6 +14,8 @@ export type LiveEvent =
       readonly validationSamples: number
       readonly learningRate: number
       readonly resumedAt?: { readonly epoch: number; readonly step: number }
+      /** The epochs a resumed run has behind it. */
+      readonly history?: readonly EpochDone[]
     }
   | {
       readonly event: 'step'
@@ -28,18 +30,7 @@ export type LiveEvent =
       readonly secondsLeft: number
     }
   | { readonly event: 'validation'; readonly epoch: number; readonly done: number; readonly total: number }
-  | {
-      readonly event: 'epoch'
-      readonly epoch: number
-      readonly epochs: number
-      readonly loss: number
-      readonly accuracy: number
-      readonly validationLoss?: number
-      readonly validationAccuracy?: number
-      readonly samplesPerSecond: number
-      readonly seconds: number
-      readonly best: boolean
-    }
+  | EpochDone
   | {
       readonly event: 'checkpoint'
       readonly path: string
@@ -50,6 +41,19 @@ export type LiveEvent =
     }
   | { readonly event: 'warning'; readonly message: string }
   | { readonly event: 'end' }
+
+interface EpochDone {
+  readonly event: 'epoch'
+  readonly epoch: number
+  readonly epochs: number
+  readonly loss: number
+  readonly accuracy: number
+  readonly validationLoss?: number
+  readonly validationAccuracy?: number
+  readonly samplesPerSecond: number
+  readonly seconds: number
+  readonly best: boolean
+}
 
 type Of<Name extends LiveEvent['event']> = Extract<LiveEvent, { readonly event: Name }>
 
@@ -169,6 +173,11 @@ export class LiveView {
     this.#start = event
     this.#startedAt = this.#now()
     this.#epoch = event.resumedAt?.epoch ?? 1
+    for (const epoch of event.history ?? []) {
+      this.#loss.addEpoch(epoch.epoch, epoch.loss)
+      this.#accuracy.addEpoch(epoch.epoch, epoch.accuracy)
+      this.#takeResult(epoch)
+    }
     clearInterval(this.#timer)
     this.#timer = setInterval(() => {
       if (this.#waiting || this.#now() - this.#drawnAt >= idleRedrawMs) this.#refresh(true)
@@ -186,16 +195,19 @@ export class LiveView {
     this.#accuracy.add(event.epoch, x, event.step, event.accuracy)
   }
 
-  #endEpoch(event: Of<'epoch'>): void {
-    const { epoch, validationLoss, validationAccuracy } = event
+  #endEpoch(event: EpochDone): void {
     this.#measuring = undefined
-    if (event.best) this.#bestEpoch = epoch
+    this.#takeResult(event)
+    this.#terminal.line(epochLine(event, this.#terminal.interactive ? this.#terminal.columns : undefined))
+  }
+
+  #takeResult({ epoch, best, validationLoss, validationAccuracy }: EpochDone): void {
+    if (best) this.#bestEpoch = epoch
     if (validationLoss !== undefined && validationAccuracy !== undefined) {
       this.#heldOut = { loss: validationLoss, accuracy: validationAccuracy }
       this.#loss.marks.add(epoch, validationLoss)
       this.#accuracy.marks.add(epoch, validationAccuracy)
     }
-    this.#terminal.line(epochLine(event, this.#terminal.interactive ? this.#terminal.columns : undefined))
   }
 
   #takeCheckpoint(event: Of<'checkpoint'>): void {
@@ -265,7 +277,7 @@ export class LiveView {
         bestEpoch: this.#bestEpoch,
         checkpoint: this.#checkpoint,
         memoryBytes: this.#memoryBytes(now),
-        from: from === undefined ? 0 : from.epoch - 1 + from.step / start.stepsPerEpoch,
+        from: from === undefined || start.history !== undefined ? 0 : from.epoch - 1 + from.step / start.stepsPerEpoch,
         lossCurve: this.#loss.series.points(),
         accuracyCurve: this.#accuracy.series.points(),
         heldOutLosses: this.#loss.marks.points(),
@@ -318,10 +330,15 @@ class Curve {
     this.#epoch = epoch
     this.series.add(x, this.#smoothed.add(this.#unaveraged.next(step, mean)))
   }
+
+  /** An epoch of which only the mean is known. */
+  addEpoch(epoch: number, mean: number): void {
+    this.series.add(epoch - 0.5, mean)
+  }
 }
 
 /** One line for a finished epoch; a narrow terminal gets less. */
-function epochLine(event: Of<'epoch'>, columns = Number.POSITIVE_INFINITY): string {
+function epochLine(event: EpochDone, columns = Number.POSITIVE_INFINITY): string {
   const held = event.validationAccuracy === undefined ? [] : [`held-out ${formatPercent(event.validationAccuracy)}`]
   const rate = `${formatCount(event.samplesPerSecond)} images/s`
   const seconds = formatDuration(event.seconds)
