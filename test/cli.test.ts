@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Io } from '../src/cli/io.ts'
-import { runProgram } from '../src/cli/program.ts'
+import { events, juanji, type Outcome } from './command-line.ts'
 import { type Answer, send, serve, type TestServer } from './http-server.ts'
 
 let folder: string
@@ -13,62 +12,6 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'juanji-cli-'))
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
-
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-interface Place {
-  readonly terminal?: boolean
-  readonly columns?: number
-  readonly environment?: Readonly<Record<string, string>>
-  /** Called with everything that was written so far; may press Ctrl-C. */
-  readonly watch?: (written: string, pressCtrlC: () => void) => void
-}
-
-/** Runs one command line in this process. */
-async function juanji(argv: readonly string[], place: Place = {}): Promise<Outcome> {
-  let out = ''
-  let err = ''
-  let interrupt: (() => void) | undefined
-  const wrote = () => place.watch?.(out + err, () => interrupt?.())
-  const stream = (add: (text: string) => void) => ({
-    write(text: string) {
-      add(text)
-      wrote()
-    },
-    isTerminal: place.terminal ?? false,
-    columns: () => place.columns ?? 80,
-  })
-  const io: Io = {
-    out: stream((text) => {
-      out += text
-    }),
-    err: stream((text) => {
-      err += text
-    }),
-    environment: (name) => place.environment?.[name],
-    onInterrupt(handler) {
-      interrupt = handler
-      return () => {
-        interrupt = undefined
-      }
-    },
-    quit(code) {
-      throw new Error(`quit with ${code}`)
-    },
-  }
-  const code = await runProgram(argv, io)
-  return { code, out, err }
-}
-
-const events = (text: string) =>
-  text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
 
 const more = '(juanji --help lists commands and options; so does --help behind a command)\n'
 
@@ -239,7 +182,7 @@ describe('data that are downloaded', () => {
 })
 
 describe('help', () => {
-  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor'])(
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion'])(
     '%s --help has an example',
     async (name) => {
       const { code, out, err } = await juanji([name, '--help'])

@@ -12,6 +12,17 @@ export interface Task {
   readonly signal: AbortSignal
   /** From here on a wrong option is no longer a matter of usage: work has begun. */
   begin(): void
+  /** Asks the command to stop, as the first Ctrl-C does. */
+  stop(): void
+  /**
+   * Calls the handler with every key until the command ends, Ctrl-C left out. False where no keys can be read: standard
+   * input is no terminal.
+   */
+  onKey(handler: (key: string) => void): boolean
+  /** Calls the handler when the command ends, whatever the end. */
+  atEnd(handler: () => void): void
+  /** Lines of standard input; there are no more after Ctrl-C. */
+  lines(): AsyncIterable<string>
 }
 
 /** Thrown by a command that stopped because it was asked to. */
@@ -45,11 +56,17 @@ export function makeRunner(io: Io, state: Progressed): Runner {
     state.json = options.json ?? false
     const terminal = new Terminal(io, state.json)
     const controller = new AbortController()
-    const stopListening = io.onInterrupt(() => {
-      if (controller.signal.aborted) return io.quit(130)
+    const stop = () => {
+      if (controller.signal.aborted) return
       controller.abort()
       terminal.note('Stopping after this step. Ctrl-C again quits at once.')
-    })
+    }
+    const atEnd = [
+      io.onInterrupt(() => {
+        if (controller.signal.aborted) io.quit(130)
+        else stop()
+      }),
+    ]
     try {
       await body({
         terminal,
@@ -57,11 +74,19 @@ export function makeRunner(io: Io, state: Progressed): Runner {
         begin: () => {
           state.begun = true
         },
+        stop,
+        onKey(handler) {
+          const stopReading = io.onKey(handler)
+          if (stopReading !== undefined) atEnd.push(stopReading)
+          return stopReading !== undefined
+        },
+        atEnd: (handler) => void atEnd.push(handler),
+        lines: () => io.lines(controller.signal),
       })
       if (controller.signal.aborted) throw new Interrupted()
     } finally {
+      for (const handler of atEnd) handler()
       terminal.done()
-      stopListening()
     }
   }
 }

@@ -73,6 +73,14 @@ test('the line leaves out what does not fit, and is never too long', () => {
   }
 })
 
+test('as long as nobody knows how many there are, the line counts', () => {
+  const counting = { label: 'pictures', done: 1234, total: undefined, rate: '310 pictures/s' }
+  expect(formatProgress(counting, 80)).toBe('pictures  1,234  310 pictures/s')
+  expect(formatProgress(counting, 16)).toBe('pictures  1,234')
+  expect(formatProgress(counting, 5)).toBe('pictu')
+  expect(formatPlainProgress(counting)).toBe('pictures  1,234  310 pictures/s')
+})
+
 test('a file gets no bar', () => {
   expect(formatPlainProgress(progress)).toBe(
     'epoch 2/3  50 %  5.0 s left  3,400 images/s  loss 0.0912  accuracy 97.1 %',
@@ -88,4 +96,10 @@ test('a table aligns numbers to the right', () => {
       ['longer', '2.5'],
     ]),
   ).toEqual(['work      ms', 'a       10.0', 'longer   2.5'])
+  expect(
+    formatTable([
+      ['猫', '10.0'],
+      ['dog', '2.5'],
+    ]),
+  ).toEqual(['猫   10.0', 'dog   2.5'])
 })

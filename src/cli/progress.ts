@@ -1,4 +1,5 @@
 /** Text for numbers, times and the line that shows how far a command is. */
+import { padEnd, padStart, textWidth } from './text-width.ts'
 
 /** 12000 as `12,000`. */
 export function formatCount(value: number): string {
@@ -34,6 +35,21 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** Memory as `312 MiB` or `1.42 GiB`. */
+export function formatMemory(bytes: number): string {
+  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(2)} GiB`
+  if (bytes >= 2 ** 20) return `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MiB`
+  return `${Math.ceil(bytes / 2 ** 10)} KiB`
+}
+
+/** A positive value in at most six characters: `2.31`, `0.0912`, `9.1e-4`. */
+export function formatShort(value: number): string {
+  if (value === 0) return '0'
+  const size = Math.abs(value)
+  if (size < 0.01 || size >= 1e4) return value.toExponential(1)
+  return size < 100 ? value.toPrecision(3) : value.toFixed(0)
+}
+
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
 
 /** A bar of `width` characters. */
@@ -47,7 +63,8 @@ export interface Progress {
   /** What is being done: `epoch 2/3`. */
   readonly label: string
   readonly done: number
-  readonly total: number
+  /** Undefined as long as nobody knows: then the line counts. */
+  readonly total: number | undefined
   /** What is done in a second, with its unit: `3,400 images/s`. */
   readonly rate?: string
   readonly secondsLeft?: number
@@ -61,7 +78,7 @@ const narrowestBar = 6
 function parts({ done, total, rate, secondsLeft, details = [] }: Progress): string[] {
   const left = secondsLeft === undefined ? [] : [`${formatDuration(secondsLeft)} left`]
   return [
-    `${Math.floor((100 * done) / Math.max(1, total))} %`,
+    total === undefined ? formatCount(done) : `${Math.floor((100 * done) / Math.max(1, total))} %`,
     ...left,
     ...(rate === undefined ? [] : [rate]),
     ...details,
@@ -74,6 +91,13 @@ function parts({ done, total, rate, secondsLeft, details = [] }: Progress): stri
  */
 export function formatProgress(progress: Progress, columns: number): string {
   const all = parts(progress)
+  if (progress.total === undefined) {
+    for (let count = all.length; count > 0; count--) {
+      const text = `${progress.label}  ${all.slice(0, count).join('  ')}`
+      if (text.length <= columns) return text
+    }
+    return progress.label.slice(0, Math.max(0, columns))
+  }
   const fraction = progress.total === 0 ? 1 : progress.done / progress.total
   for (let count = all.length; count > 0; count--) {
     const text = all.slice(0, count).join('  ')
@@ -91,10 +115,10 @@ export function formatPlainProgress(progress: Progress): string {
 /** Rows of cells as lines with aligned columns; numbers to the right. */
 export function formatTable(rows: readonly (readonly string[])[], rightFrom = 1): string[] {
   const widths: number[] = []
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, textWidth(cell))
   return rows.map((row) =>
     row
-      .map((cell, i) => (i >= rightFrom ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .map((cell, i) => (i >= rightFrom ? padStart(cell, widths[i]) : padEnd(cell, widths[i])))
       .join('  ')
       .trimEnd(),
   )

@@ -2,7 +2,9 @@ import { UnsupportedError } from '../base/errors.ts'
 import { cachedFile, httpGet, openPartialFile, sha256 } from './browser-download.ts'
 import { NetworkFailure } from './download.ts'
 import {
+  type AtomicFile,
   type DecodedImage,
+  type DirectoryEntry,
   damagedGzip,
   fromRgba,
   noFiles,
@@ -31,6 +33,18 @@ export async function readFile(path: string): Promise<Uint8Array> {
 
 export async function writeFileAtomic(path: string, _content: Uint8Array | string): Promise<void> {
   throw noFiles('writeFileAtomic', path)
+}
+
+export async function openFileAtomic(path: string): Promise<AtomicFile> {
+  throw noFiles('openFileAtomic', path)
+}
+
+export async function readStart(path: string, _bytes: number): Promise<Uint8Array> {
+  throw noFiles('readStart', path)
+}
+
+export async function listDirectory(path: string): Promise<DirectoryEntry[]> {
+  throw noFiles('listDirectory', path)
 }
 
 export async function readDirectory(path: string): Promise<string[]> {
@@ -210,4 +224,8 @@ export function residentBytes(): number | undefined {
 
 export function memoryBytes(): number | undefined {
   return undefined
+}
+
+export function inForeground(): boolean {
+  return true
 }

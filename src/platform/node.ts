@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
@@ -13,7 +15,16 @@ import { cachedFileAt, inCache, openPartialAt } from './node-cache.ts'
 import { guarded, readFile, syncDirectory } from './node-files.ts'
 import { httpGet } from './node-http.ts'
 import { decodePicture, pictureWorkerSource } from './picture-worker.ts'
-import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
+import {
+  type AtomicFile,
+  type DecodedImage,
+  type DirectoryEntry,
+  damagedGzip,
+  fromRgba,
+  notAPicture,
+  Pieces,
+  type PlatformWorker,
+} from './platform.ts'
 
 export type {
   FolderListing,
@@ -31,28 +42,70 @@ export const platformName = 'node' as const
 
 export { readFile }
 
-export function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
-  return guarded('write', path, async () => {
-    const beside = `${path}.${randomUUID()}.tmp`
-    try {
-      const file = await fs.open(beside, 'wx')
-      try {
-        await file.writeFile(content)
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const file = await openFileAtomic(path)
+  try {
+    await file.write(content)
+    await file.commit()
+  } catch (error) {
+    await file.discard()
+    throw error
+  }
+}
+
+export async function openFileAtomic(path: string): Promise<AtomicFile> {
+  const beside = `${path}.${randomUUID()}.tmp`
+  const file = await guarded('write', path, () => fs.open(beside, 'wx'))
+  return {
+    write: (content) => guarded('write', path, () => file.writeFile(content)),
+    commit: () =>
+      guarded('write', path, async () => {
         await file.sync()
-      } finally {
         await file.close()
-      }
-      await fs.rename(beside, path)
-    } catch (error) {
+        await fs.rename(beside, path)
+        await syncDirectory(dirname(path))
+      }),
+    async discard() {
+      await file.close().catch(() => undefined)
       await fs.rm(beside, { force: true }).catch(() => undefined)
-      throw error
-    }
-    await syncDirectory(dirname(path))
-  })
+    },
+  }
 }
 
 export function readDirectory(path: string): Promise<string[]> {
   return guarded('list', path, async () => (await fs.readdir(path)).sort())
+}
+
+export function listDirectory(path: string): Promise<DirectoryEntry[]> {
+  return guarded('list', path, async () => {
+    const entries = await fs.readdir(path, { withFileTypes: true })
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+    return Promise.all(
+      entries.map(async (entry) => {
+        const folder = entry.isDirectory()
+        const file =
+          entry.isFile() || (entry.isSymbolicLink() && (await isFile(join(path, entry.name)).catch(() => false)))
+        return { name: entry.name, kind: folder ? 'folder' : file ? 'file' : 'other' }
+      }),
+    )
+  })
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await fs.stat(path)).isFile()
+}
+
+export function readStart(path: string, bytes: number): Promise<Uint8Array> {
+  return guarded('read', path, async () => {
+    const file = await fs.open(path, 'r')
+    try {
+      const start = new Uint8Array(bytes)
+      const { bytesRead } = await file.read(start, 0, bytes, 0)
+      return start.subarray(0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  })
 }
 
 export async function exists(path: string): Promise<boolean> {
@@ -243,4 +296,28 @@ export function memoryBytes(): number | undefined {
   // A container's limit; 0 or absurdly large where there is none.
   const limit = process.constrainedMemory() ?? 0
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+export function inForeground(): boolean {
+  const groups = process.platform === 'linux' ? linuxGroups() : process.platform === 'win32' ? [] : psGroups()
+  const [own, terminals] = groups
+  // -1 or 0: there is no terminal that could stop us.
+  return !(terminals > 0) || own === terminals
+}
+
+/** Process group of this process, and the one its terminal listens to. */
+function linuxGroups(): number[] {
+  try {
+    // pid (name) state parent group session terminal terminalGroup …
+    const stat = readFileSync('/proc/self/stat', 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return [Number(fields[2]), Number(fields[5])]
+  } catch {
+    return []
+  }
+}
+
+function psGroups(): number[] {
+  const { stdout } = spawnSync('ps', ['-o', 'pgid=,tpgid=', '-p', String(process.pid)], { encoding: 'utf8' })
+  return (stdout ?? '').trim().split(/\s+/).map(Number)
 }

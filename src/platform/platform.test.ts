@@ -128,6 +128,43 @@ describe('files in Node', () => {
     expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([])
   })
 
+  it('are written in pieces, and are in place only when committed', async () => {
+    const path = node.joinPath(folder, 'pieces.csv')
+    const lost = await node.openFileAtomic(path)
+    await lost.write('never seen')
+    await lost.discard()
+    expect((await readdir(folder)).filter((name) => name.startsWith('pieces'))).toEqual([])
+    const file = await node.openFileAtomic(path)
+    await file.write('a,b\n')
+    await file.write(Uint8Array.of(0x31, 0x2c, 0x32))
+    expect(await node.exists(path)).toBe(false)
+    await file.commit()
+    expect(new TextDecoder().decode(await node.readFile(path))).toBe('a,b\n1,2')
+    expect((await readdir(folder)).filter((name) => name.startsWith('pieces'))).toEqual(['pieces.csv'])
+    await node.removeTree(path)
+  })
+
+  it('are listed with what they are; links to folders are not followed', async () => {
+    const listed = node.joinPath(folder, 'listed')
+    await node.makeDirectory(node.joinPath(listed, 'b'))
+    await writeFile(join(listed, 'a.txt'), 'hello')
+    await symlink('a.txt', join(listed, 'to-file'))
+    await symlink('.', join(listed, 'to-itself'))
+    await symlink('nowhere', join(listed, 'broken'))
+    expect(await node.listDirectory(listed)).toEqual([
+      { name: 'a.txt', kind: 'file' },
+      { name: 'b', kind: 'folder' },
+      { name: 'broken', kind: 'other' },
+      { name: 'to-file', kind: 'file' },
+      { name: 'to-itself', kind: 'other' },
+    ])
+    expect(await node.readStart(join(listed, 'a.txt'), 3)).toEqual(Uint8Array.of(0x68, 0x65, 0x6c))
+    expect(await node.readStart(join(listed, 'a.txt'), 100)).toHaveLength(5)
+    expect((await errorOf(() => node.readStart(join(listed, 'b'), 1))).message).toContain(
+      'cannot read: this is a folder',
+    )
+  })
+
   it('says which path is missing', async () => {
     const path = node.joinPath(folder, 'none', 'x')
     const fix = '\n  fix       check the path'
@@ -161,11 +198,13 @@ describe('files in a page', () => {
   expected  bytes
   fix       fetch the file, or let the user pick it, and pass its bytes as a Uint8Array; or run in Node`,
     )
-    const { readDirectory, exists, isDirectory, makeDirectory, removeTree } = browser
-    for (const action of [readDirectory, exists, isDirectory, makeDirectory, removeTree]) {
+    const { readDirectory, listDirectory, openFileAtomic, exists, isDirectory, makeDirectory, removeTree } = browser
+    const actions = [readDirectory, listDirectory, openFileAtomic, exists, isDirectory, makeDirectory, removeTree]
+    for (const action of actions) {
       expect(await errorOf(() => action('x'))).toBeInstanceOf(UnsupportedError)
     }
     expect(await errorOf(() => browser.writeFileAtomic('x', ''))).toBeInstanceOf(UnsupportedError)
+    expect(await errorOf(() => browser.readStart('x', 1))).toBeInstanceOf(UnsupportedError)
     expect(await errorOf(() => browser.rename('x', 'y'))).toBeInstanceOf(UnsupportedError)
     expect(() => browser.cacheFolder()).toThrow(UnsupportedError)
     expect(browser.joinPath('a/', '', 'b', '/c')).toBe('a/b/c')

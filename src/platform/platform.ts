@@ -15,8 +15,14 @@ export interface Platform {
   readFile(path: string): Promise<Uint8Array>
   /** Writes beside the file, flushes and renames: a reader sees the old content or the new, never half of it. */
   writeFileAtomic(path: string, content: Uint8Array | string): Promise<void>
+  /** The same for content that comes in pieces and need not fit in memory. */
+  openFileAtomic(path: string): Promise<AtomicFile>
+  /** The first bytes of a file, fewer where it is shorter: enough to tell what it is. */
+  readStart(path: string, bytes: number): Promise<Uint8Array>
   /** Names of a folder's entries, sorted by code unit, so that the order is the same everywhere. */
   readDirectory(path: string): Promise<string[]>
+  /** The same with what they are. */
+  listDirectory(path: string): Promise<DirectoryEntry[]>
   exists(path: string): Promise<boolean>
   isDirectory(path: string): Promise<boolean>
   /** Makes the folder and those above it; an existing one is fine. */
@@ -78,6 +84,26 @@ export interface Platform {
   residentBytes(): number | undefined
   /** Memory of the machine, or what this process may have of it, in bytes; undefined where nothing tells. */
   memoryBytes(): number | undefined
+  /**
+   * Whether the terminal belongs to this process and not to the shell behind it, as after `&` or `bg`. A process in the
+   * background is stopped when it reads the terminal or changes its mode. May cost a few milliseconds.
+   */
+  inForeground(): boolean
+}
+
+export interface DirectoryEntry {
+  readonly name: string
+  /** Links to files are files; links to folders are `other`, so that following entries always ends. */
+  readonly kind: 'file' | 'folder' | 'other'
+}
+
+/** A file that is written beside its place. Either `commit` or `discard` has to be called. */
+export interface AtomicFile {
+  write(content: Uint8Array | string): Promise<void>
+  /** Flushes and renames: from here on the file is in its place. */
+  commit(): Promise<void>
+  /** Leaves nothing behind. */
+  discard(): Promise<void>
 }
 
 /** A picture as 8-bit sRGB, turned upright: `data` is [height, width, channels], 3 channels, or 4 when any pixel is transparent. */
