@@ -145,3 +145,14 @@ export function unknownName(what: string, name: string, known: readonly string[]
     fix: didYouMean(name, known),
   })
 }
+
+/** A reader for options that are numbers in a range. */
+export function number(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !(value >= least && value <= most)) {
+      throw new InvalidArgumentError(`expected a number from ${least} to ${most}.`)
+    }
+    return value
+  }
+}

@@ -72,6 +72,10 @@ export async function rename(from: string, _to: string): Promise<void> {
 }
 
 /** Joins with `/`: names inside a model folder that is held in memory. */
+export function absolutePath(path: string): string {
+  return path
+}
+
 export function joinPath(...parts: string[]): string {
   return parts
     .filter((part) => part !== '')

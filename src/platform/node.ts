@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
@@ -141,6 +141,10 @@ export function removeTree(path: string): Promise<void> {
 
 export function rename(from: string, to: string): Promise<void> {
   return guarded(`rename to ${to}`, from, () => fs.rename(from, to))
+}
+
+export function absolutePath(path: string): string {
+  return resolve(path)
 }
 
 export function joinPath(...parts: string[]): string {

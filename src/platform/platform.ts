@@ -30,6 +30,8 @@ export interface Platform {
   /** Removes a file or a folder with all in it; one that is not there is fine. */
   removeTree(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
+  /** The path from the root of the file system on; in a page the path itself. */
+  absolutePath(path: string): string
   joinPath(...parts: string[]): string
   /** The user's folder for files that can be made or fetched again; it need not exist yet. */
   cacheFolder(): string

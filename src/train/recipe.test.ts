@@ -29,7 +29,7 @@ describe('the default recipe', () => {
       'adamw',
       'learning rate 0.005',
       'oneCycle schedule',
-      'shift 0.1, rotate 10, scale 0.15, brightness 0.2, contrast 0.2, saturation 0.2, hue 0.02',
+      'augmentation',
     ])
     for (const { why } of reasons) expect(why).not.toBe('')
   })

@@ -109,7 +109,7 @@ function chooseSize({ height, width }: DataFacts): readonly [number, string, str
   const size = side <= 28 ? 28 : side <= 32 ? 32 : side <= 160 ? 64 : 96
   const text = `pictures of ${size}×${size}`
   if (height === size && width === size) return [size, text, 'the size they have']
-  return [size, text, `half of them are larger than ${width}×${height}; small pictures train fast`]
+  return [size, text, `the median of them is ${width}×${height}; smaller ones train faster`]
 }
 
 function chooseNetwork(side: number, channels: number): readonly [string, string, string] {
@@ -121,7 +121,7 @@ function chooseNetwork(side: number, channels: number): readonly [string, string
 function chooseAugment(plain: boolean, shape: Shape): readonly [AugmentOptions, string, string] {
   if (plain) return [{}, 'no augmentation', 'a few epochs of small pictures']
   const options = defaultAugment(shape[2] === 1 && shape[0] <= 32 ? 'digits' : 'photographs', shape)
-  return [options, describeAugment(options), 'pictures are never quite alike; none is mirrored unless asked (flip)']
+  return [options, 'augmentation', `${describeAugment(options)}; nothing is mirrored unless asked (flip)`]
 }
 
 /** `shift 0.1, rotate 10` */
