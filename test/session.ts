@@ -2,6 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import xterm from '@xterm/headless'
+import { onTestFinished } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -23,6 +24,8 @@ export class Session {
       cwd: root,
       env: { ...process.env, SHELL: '/bin/bash', TERM: 'xterm' },
     })
+    // A test that fails leaves nothing running.
+    onTestFinished(() => void this.#child.kill('SIGHUP'))
     this.#child.stdout.on('data', (data) => {
       this.#written += data
       this.#terminal.write(data, () => this.#wrote())
