@@ -41,6 +41,7 @@ export {
   augmentBatch,
   augmentKinds,
   checkAugment,
+  checkBatchFits,
   cifar10Classes,
   concatDatasets,
   datasets,

@@ -68,7 +68,7 @@ describe('a folder of pictures', () => {
   test('smaller than the batch', async () => {
     const photos = await twoClasses()
     expect(await refused([...train(photos), '--batch-size', '500'], 2)).toBe(
-      'ConfigError: fit: the batch is larger than the data.\n' +
+      'ConfigError: --batch-size: the batch is larger than the data.\n' +
         '  got       batches of 500, 20 samples to learn from\n' +
         '  expected  at most 20\n' +
         '  fix       make the batch smaller: several updates an epoch learn more\n',

@@ -18,7 +18,34 @@ const more = '(juanji --help lists commands and options; so does --help behind a
 describe('wrong usage ends with 2 before any work', () => {
   const cases: [argv: string[], err: string][] = [
     [['trian', 'digits'], `error: unknown command 'trian'\n(Did you mean train?)\n${more}`],
-    [['train'], `error: missing required argument 'dataset'\n${more}`],
+    [
+      ['train'],
+      'ConfigError: train: it is not said what to train on.\n  expected  a folder of pictures with one folder for each class, or digits, mnist, fashion-mnist, cifar10\n  fix       for instance juanji train ./photos, or juanji train digits; a stopped run goes on with --resume FOLDER\n',
+    ],
+    [
+      ['train', '--resume', 'no/such/run'],
+      'ConfigError: no/such/run/history.jsonl: there is no run to resume.\n  got       no/such/run/history.jsonl: cannot read: there is no such file or folder.\n  expected  the folder of a run of juanji train\n  fix       check the path, or begin a new run\n',
+    ],
+    [
+      ['train', '--resume', 'run', '--out', 'other'],
+      'ConfigError: --resume: a resumed run goes on in its own folder.\n  got       --out other\n  expected  --resume without --out and --force\n  fix       leave them out, or begin a new run without --resume\n',
+    ],
+    [
+      ['train', 'digits', '--augment', 'shft=0.1'],
+      "ConfigError: augment: unknown option 'shft'.\n  expected  shift, crop, flip, rotate, scale, shear, brightness, contrast, saturation, hue, grey, cutOut, mixUp, cutMix, randAugment, fill\n  fix       did you mean 'shift'?\n",
+    ],
+    [
+      ['train', 'digits', '--augment', 'saturation=0.2'],
+      'ConfigError: augment: saturation needs pictures in colour.\n  got       samples of shape [28, 28, 1]\n  expected  [height, width, 3]\n  fix       leave saturation out; brightness and contrast work on grey pictures\n',
+    ],
+    [
+      ['train', 'digits', '--input-size', '64'],
+      'ConfigError: --input-size: the pictures of digits have one size.\n  got       64\n  expected  28\n  fix       leave --input-size out: it is for folders of pictures\n',
+    ],
+    [
+      ['train', 'digits', '--limit', '100', '--batch-size', '99'],
+      'ConfigError: --batch-size: the batch is larger than the data.\n  got       batches of 99, 90 samples to learn from\n  expected  at most 90\n  fix       make the batch smaller: several updates an epoch learn more\n',
+    ],
     [['train', 'digits', '--epoch', '3'], `error: unknown option '--epoch'\n(Did you mean --epochs?)\n${more}`],
     [
       ['train', 'digits', '--batch-size', '0'],
@@ -30,7 +57,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digit'],
-      "ConfigError: data set: there is no data set 'digit'.\n  expected  digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'digits'?\n",
+      "ConfigError: data set: there is no data set or folder 'digit'.\n  expected  a folder of pictures with one folder for each class, or digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'digits'?\n",
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
@@ -169,7 +196,13 @@ describe('data that are downloaded', () => {
     const { code, out, err } = await juanji([...argv, '--json'])
     expect([code, err]).toEqual([0, ''])
     const lines = events(out)
-    expect(lines.map(({ event }) => event)).toEqual([...Array(4).fill('download'), 'start', 'epoch', 'done'])
+    expect(lines.map(({ event }) => event)).toEqual([
+      ...Array(4).fill('download'),
+      'start',
+      'epoch',
+      'checkpoint',
+      'done',
+    ])
     const { bytes } = await read('mnist/train-labels-idx1-ubyte.gz').then(({ length }) => ({ bytes: length }))
     const path = join(part(), 'train-labels-idx1-ubyte.gz')
     expect(lines[1]).toEqual({ event: 'download', dataset: 'mnist', file: 'train-labels-idx1-ubyte.gz', bytes, path })
@@ -212,7 +245,9 @@ describe('a model', () => {
 
   test('training says what happens, one event a line', () => {
     expect([outcome.code, outcome.err]).toEqual([0, ''])
-    const [start, first, second, done] = events(outcome.out)
+    const all = events(outcome.out)
+    expect(all.map(({ event }) => event)).toEqual(['start', 'epoch', 'checkpoint', 'epoch', 'checkpoint', 'done'])
+    const [start, first, , second, , done] = all
     expect(start).toMatchObject({
       event: 'start',
       dataset: 'digits',
@@ -233,7 +268,13 @@ describe('a model', () => {
 
   test('the folder tells how it came about', async () => {
     const model = join(trained, 'model')
-    expect(await readdir(model)).toEqual(['data.json', 'history.jsonl', 'model.json', 'weights.safetensors'])
+    expect(await readdir(model)).toEqual([
+      'checkpoints',
+      'data.json',
+      'history.jsonl',
+      'model.json',
+      'weights.safetensors',
+    ])
     const [head, ...epochs] = events(await readFile(join(model, 'history.jsonl'), 'utf8'))
     expect(head.options).toMatchObject({ dataset: 'digits', epochs: 2, batchSize: 32, seed: 1 })
     expect(head.machine.backend).toMatch(/^wasm/)
@@ -323,27 +364,35 @@ describe('a model', () => {
 describe('training that ends otherwise', () => {
   const short = ['train', 'digits', '--limit', '200', '--epochs', '50', '--batch-size', '20']
 
-  test('Ctrl-C saves what there is and ends with 130', async () => {
+  test('Ctrl-C writes a checkpoint and ends with 130; the run goes on from there', async () => {
     const out = join(folder, 'run')
     let pressed = false
     const outcome = await juanji([...short, '--out', out], {
       watch(written, pressCtrlC) {
-        if (pressed || !written.includes('epoch 2/50')) return
+        if (pressed || !written.includes('epoch 2/50   loss')) return
         pressed = true
         pressCtrlC()
       },
     })
     expect(outcome.code).toBe(130)
     expect(outcome.err).toBe('Stopping after this step. Ctrl-C again quits at once.\n')
-    expect(outcome.out).toContain(`Stopped. Weights and history so far are in ${out}`)
-    expect(await readdir(out)).toEqual(['data.json', 'history.jsonl', 'weights.safetensors'])
-    expect(events(await readFile(join(out, 'history.jsonl'), 'utf8')).map((line) => line.epoch)).toEqual([
-      undefined,
-      1,
-      2,
-    ])
+    expect(outcome.out).toMatch(/Stopped, nothing is lost\. To go on: (npx )?juanji train --resume .*run\n/)
+    expect(await readdir(out)).toEqual(['checkpoints', 'data.json', 'history.jsonl'])
+    const epochs = async () => events(await readFile(join(out, 'history.jsonl'), 'utf8')).map((line) => line.epoch)
+    expect(await epochs()).toEqual([undefined, 1, 2])
     expect((await juanji(['evaluate', out])).err).toContain('the folder holds an unfinished run')
     expect((await juanji([...short, '--out', out])).err).toContain('the folder already holds an unfinished run')
+    pressed = false
+    const resumed = await juanji(['train', '--resume', out], {
+      watch(written, pressCtrlC) {
+        if (pressed || !written.includes('epoch 4/50   loss')) return
+        pressed = true
+        pressCtrlC()
+      },
+    })
+    expect(resumed.code).toBe(130)
+    expect(resumed.out).toMatch(/Going on with epoch 3, behind step \d+\./)
+    expect(await epochs()).toEqual([undefined, 1, 2, 3, 4])
   })
 
   test('a second Ctrl-C quits at once', async () => {
@@ -357,12 +406,14 @@ describe('training that ends otherwise', () => {
     expect(outcome.err).toContain('quit with 130')
   })
 
-  test('training that diverges says so and leaves nothing', async () => {
+  test('training that diverges says so, and what it can go on from', async () => {
     const outcome = await juanji([...short, '--optimizer', 'sgd', '--lr', '1e30', '--out', join(folder, 'run')])
     expect(outcome.code).toBe(1)
-    expect(outcome.err).toMatch(/^ConfigError: train: the loss is no longer a number: training has diverged\./)
-    expect(outcome.err).toContain('  fix       lower the learning rate with --lr, for instance to a tenth\n')
-    expect(await readdir(folder)).toEqual([])
+    expect(outcome.err).toMatch(
+      /^The run can go on from its last checkpoint: (npx )?juanji train --resume .*\nConfigError: fit: the (loss is|gradients are) no longer a number: training has diverged\./,
+    )
+    expect(outcome.err).toMatch(/ {2}got {7}loss .*, gradient norm .* in epoch 1, step \d+ .*, at learning rate \d/)
+    expect(await readdir(join(folder, 'run'))).toEqual(['checkpoints', 'data.json', 'history.jsonl'])
   })
 })
 
@@ -450,6 +501,6 @@ test('the process ends by itself, with the exit code of the command', async () =
   expect(await juanjiProcess(['train', 'minst'])).toEqual({
     code: 2,
     out: '',
-    err: "ConfigError: data set: there is no data set 'minst'.\n  expected  digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'mnist'?\n",
+    err: "ConfigError: data set: there is no data set or folder 'minst'.\n  expected  a folder of pictures with one folder for each class, or digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'mnist'?\n",
   })
 })

@@ -332,7 +332,7 @@ test('warnings and checkpoints that were asked for are lines', async () => {
   const lines = (await seen(screen)).split('\n')
   expect(lines.slice(0, 2)).toEqual([
     'warning: three pictures could not be read',
-    'checkpoint of epoch 1, step 7: runs/a/checkpoints/last (12 MiB)',
+    'checkpoint of epoch 1, step 7: runs/a/checkpoints/last (12.3 MB)',
   ])
   expect(lines.at(-1)).toBe('q stop   ? help')
 })

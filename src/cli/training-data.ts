@@ -2,6 +2,7 @@
 import { absolutePath, exists, isDirectory } from '#platform'
 import { ConfigError, nearest } from '../base/errors.ts'
 import {
+  checkBatchFits,
   type DataFacts,
   type Dataset,
   type FolderProgress,
@@ -39,6 +40,8 @@ export interface Source {
   readonly name: string
   /** Sizes, when these shares are held out and tested with. */
   facts(validation: number, test: number): DataFacts
+  /** @throws ConfigError when this data can't be trained on as planned; part of usage, before any work */
+  check(plan: TrainPlan): void
   open(plan: TrainPlan, task: Task): Promise<PreparedData>
   /** What a model is measured with that was trained on something else: the part for testing, or all there is. */
   measured(inputShape: Shape, classes: readonly string[], task: Task): Promise<Dataset>
@@ -93,7 +96,8 @@ async function namedSource(name: (typeof datasetNames)[number], choice: DataChoi
       width,
       channels: channels as 1 | 3,
     }),
-    async open({ inputShape, validation, seed, limit }) {
+    check({ inputShape, batchSize, validation }) {
+      checkBatchFits('--batch-size', batchSize, Math.round(train.length * (1 - validation)))
       if (inputShape[0] !== height || inputShape[1] !== width) {
         throw new ConfigError({
           where: '--input-size',
@@ -103,6 +107,8 @@ async function namedSource(name: (typeof datasetNames)[number], choice: DataChoi
           fix: 'leave --input-size out: it is for folders of pictures',
         })
       }
+    },
+    async open({ validation, seed, limit }) {
       const classes = [...train.classes]
       return {
         train,
@@ -145,6 +151,13 @@ async function folderSource(path: string, { data, limit }: DataChoice, task: Tas
       width: medianWidth,
       channels: grey ? 1 : 3,
     }),
+    check({ batchSize, validation, test }) {
+      checkBatchFits(
+        '--batch-size',
+        batchSize,
+        Math.ceil(Math.min(samples, limit ?? samples) * (1 - test) * (1 - validation)),
+      )
+    },
     async open(plan) {
       opened = await openFolder(scan, plan, task)
       return prepared(opened, limit)

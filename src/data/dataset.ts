@@ -65,6 +65,18 @@ export function checkBatchSize(where: string, size: number): void {
   })
 }
 
+/** @throws ConfigError when a batch is larger than what there is to learn from */
+export function checkBatchFits(where: string, size: number, samples: number): void {
+  if (size <= samples) return
+  throw new ConfigError({
+    where,
+    what: 'the batch is larger than the data',
+    got: `batches of ${size}, ${samples} samples to learn from`,
+    expected: `at most ${samples}`,
+    fix: 'make the batch smaller: several updates an epoch learn more',
+  })
+}
+
 /** A permutation of 0 … length-1. */
 export function shuffledOrder(length: number, seed: number, epoch = 0): Int32Array {
   return new Random(seed, `order ${epoch}`).shuffle(Int32Array.from({ length }, (_, i) => i))

@@ -141,7 +141,7 @@ describe('the look at loss and gradients', () => {
       'fit: the loss is no longer a number: training has diverged.\n' +
         '  got       loss NaN, gradient norm NaN in epoch 2, step 1 (5 of the run), at learning rate 0.1\n' +
         '  expected  finite numbers; the model keeps the weights of the step before\n' +
-        '  fix       lower the learning rate, for instance to a tenth, begin with warm-up steps, or clip the gradients (clipNorm: 1)',
+        '  fix       lower the learning rate, for instance to a tenth (--lr; with --resume-anyway to go on from here), begin with warm-up steps, or clip the gradients (clipNorm: 1)',
     )
     expect(await model.save()).toEqual(await good.model.save())
   })

@@ -1,7 +1,7 @@
 /** What `fit` can be told, and the checks of it. */
 import { ConfigError, checkOptions, checkRange } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { checkBatchSize } from '../data/dataset.ts'
+import { checkBatchFits, checkBatchSize } from '../data/dataset.ts'
 import { type AugmentOptions, checkAugment } from '../data/index.ts'
 import type { Json } from '../nn/layer.ts'
 import { adam, type Optimizer } from '../optim/index.ts'
@@ -186,14 +186,6 @@ function readStopping(option: number | EarlyStopping | undefined): EarlyStopping
 /** @throws ConfigError when the batch is larger than the data, or the pictures can't be changed in the way asked for */
 export function checkAgainst(settings: Settings, train: Dataset): void {
   const { batchSize, augment } = settings
-  if (batchSize !== undefined && batchSize > train.length) {
-    throw new ConfigError({
-      where: 'fit',
-      what: 'the batch is larger than the data',
-      got: `batches of ${batchSize}, ${train.length} samples to learn from`,
-      expected: `at most ${train.length}`,
-      fix: 'make the batch smaller: several updates an epoch learn more',
-    })
-  }
+  if (batchSize !== undefined) checkBatchFits('fit', batchSize, train.length)
   if (augment !== undefined) checkAugment(augment, train.sampleShape)
 }

@@ -213,7 +213,7 @@ export class Training {
       what: `${what} no longer a number: training has diverged`,
       got: `loss ${loss}, gradient norm ${gradientNorm} in epoch ${epoch}, step ${step + 1} (${globalStep + 1} of the run), at learning rate ${settings.optimizer.learningRate}`,
       expected: 'finite numbers; the model keeps the weights of the step before',
-      fix: 'lower the learning rate, for instance to a tenth, begin with warm-up steps, or clip the gradients (clipNorm: 1)',
+      fix: 'lower the learning rate, for instance to a tenth (--lr; with --resume-anyway to go on from here), begin with warm-up steps, or clip the gradients (clipNorm: 1)',
     })
   }
 

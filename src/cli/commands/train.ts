@@ -177,6 +177,7 @@ const newRun: Begin = async (task, folder, name, options) => {
   const source = await openSource(name as string, options, task)
   const { validation = 0.1, test = 0.1 } = options
   const { plan, reasons } = makePlan(source.dataset, source.facts(validation, test), options)
+  source.check(plan)
   return { source, plan, reasons, folder, device: await chooseDevice(options) }
 }
 

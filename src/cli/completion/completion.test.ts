@@ -7,10 +7,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { juanji } from '../../../test/command-line.ts'
 import { openScreen } from '../../../test/screen.ts'
 import { hasSessions, Session } from '../../../test/session.ts'
+import { models } from '../../index.ts'
+import { datasetNames } from '../data-choice.ts'
 import { makeProgram } from '../program.ts'
 import { completionScript, type Shell, shells } from './index.ts'
 import { readSpec } from './spec.ts'
 
+const architectures = Object.keys(models.architectures)
 const program = makeProgram(openScreen(80, 24).io, { begun: false, verbose: false, json: false })
 const commandNames = ['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion', 'help']
 
@@ -58,7 +61,6 @@ describe('what there is to complete', () => {
     ['train', '--arch', ['train', 'digits', '--arch', '?']],
     ['train', '--optimizer', ['train', 'digits', '--optimizer', '?']],
     ['train', '--lr-schedule', ['train', 'digits', '--lr-schedule', '?']],
-    ['train', 'dataset', ['train', '?']],
     ['bench', '--work', ['bench', '--work', '?']],
     ['bench', '--backend', ['bench', '--backend', '?']],
     ['explain', 'what', ['explain', '?']],
@@ -99,9 +101,12 @@ describe.skipIf(!present.bash)(`bash${why('bash')}`, () => {
     expect(complete('juanji', 'tr')).toEqual({ names: ['train'], paths: '' })
     expect(complete('juanji', '--v')).toEqual({ names: ['--version'], paths: '' })
     expect(complete('juanji', 'train', '--ar')).toEqual({ names: ['--arch'], paths: '' })
-    expect(complete('juanji', 'train', '--arch', '').names).toEqual(['simpleCnn', 'resnet8'])
-    expect(complete('juanji', 'train', '--arch', '=').names).toEqual(['simpleCnn', 'resnet8'])
-    expect(complete('juanji', 'train', '--arch', '=', 're')).toEqual({ names: ['resnet8'], paths: '' })
+    expect(complete('juanji', 'train', '--arch', '').names).toEqual(architectures)
+    expect(complete('juanji', 'train', '--arch', '=').names).toEqual(architectures)
+    expect(complete('juanji', 'train', '--arch', '=', 're')).toEqual({
+      names: architectures.filter((name) => name.startsWith('re')),
+      paths: '',
+    })
     expect(complete('juanji', 'train', '--epochs', '')).toEqual({ names: [], paths: '' })
     expect(complete('juanji', 'train', '--epochs', '3', 'mn')).toEqual({ names: ['mnist'], paths: '-o plusdirs' })
     expect(complete('juanji', 'train', '--arch', '=', 'resnet8', '--json', 'mn').names).toEqual(['mnist'])
@@ -146,10 +151,15 @@ describe.skipIf(!present.fish)(`fish${why('fish')}`, () => {
     expect(names('juanji ')).toEqual([...commandNames].sort())
     expect(complete('juanji summ')).toEqual(["summary\tshow a network's layers"])
     expect(names('juanji train --ar')).toEqual(['--arch'])
-    expect(names('juanji train --arch ')).toEqual(['resnet8', 'simpleCnn'])
-    expect(names('juanji train --arch=re')).toEqual(['--arch=resnet8'])
+    expect(names('juanji train --arch ')).toEqual(architectures.toSorted())
+    expect(names('juanji train --arch=re')).toEqual(
+      architectures
+        .filter((name) => name.startsWith('re'))
+        .sort()
+        .map((name) => `--arch=${name}`),
+    )
     expect(names('juanji train --epochs ')).toEqual([])
-    expect(names('juanji train --epochs 3 ')).toEqual(['a folder/', 'digits', 'mnist'])
+    expect(names('juanji train --epochs 3 ')).toEqual([...datasetNames, 'a folder/'].sort())
     expect(names('juanji train digits ')).toEqual([])
     expect(names('juanji train --out ')).toEqual(['a folder/'])
     expect(names('juanji predict ')).toEqual(['a folder/'])
@@ -172,12 +182,12 @@ describe.skipIf(!present.zsh || !hasSessions)(`zsh${why('zsh')}`, () => {
       await session.shows(/^ready>\s*$/)
     }
     await complete('juanji summ', /summary /)
-    await complete('juanji ', /train +-- train a network on a data set/)
+    await complete('juanji ', /train +-- train a network/)
     await complete('juanji train --arc', /--arch=/)
-    await complete('juanji train --arch ', /resnet8 +simpleCnn/)
-    await complete('juanji train --arch=re', /--arch=resnet8/)
+    await complete('juanji train --arch ', /resnet8\s[\s\S]*simpleCnn/)
+    await complete('juanji train --arch=simp', /--arch=simpleCnn/)
     await complete('juanji train mn', /train mnist/)
-    await complete('juanji train -', /--lr +-- learning rate \(default: 0\.001, for sgd 0\.05\)/)
+    await complete('juanji train -', /--lr +-- learning rate/)
     await complete('juanji predict ', /predict a\\ folder\//)
     await complete('juanji predict m a\\ fi', /a\\ file\.png/)
     await complete('juanji help ev', /help evaluate/)
@@ -266,7 +276,7 @@ describe.skipIf(!present.powershell)(`PowerShell${why('powershell')}`, () => {
     }
     expect(complete('juanji ')).toEqual(commandNames)
     expect(complete('juanji train --ar')).toEqual(['--arch'])
-    expect(complete('juanji train --arch ')).toEqual(['simpleCnn', 'resnet8'])
+    expect(complete('juanji train --arch ')).toEqual(architectures)
     expect(complete('juanji train --epochs 3 mn')).toEqual(['mnist'])
   })
 })
