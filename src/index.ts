@@ -109,6 +109,7 @@ export {
   pad,
   realize,
   relu,
+  relu6,
   State,
   sigmoid,
   silu,
