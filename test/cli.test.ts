@@ -90,7 +90,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
-      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'simpleCnn'?\n",
+      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'simpleCnn'?\n",
     ],
     [
       ['train', 'digits', '--optimizer', 'adamm'],
@@ -122,7 +122,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['summary', 'resnet9'],
-      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'resnet8'?\n",
+      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'resnet8'?\n",
     ],
   ]
 
