@@ -1,4 +1,5 @@
 /** Networks by name. Names and parameter paths of published networks are the field's. */
+import type { Shape } from '../base/shape.ts'
 import type { Architecture } from './architecture.ts'
 import { lenet5 } from './lenet5.ts'
 import { mobileNetV2 } from './mobilenet-v2.ts'
@@ -23,3 +24,13 @@ export const architectures = {
   mobileNetV2,
 } as const satisfies Readonly<Record<string, Architecture>>
 export type ArchitectureName = keyof typeof architectures
+
+/** Samples that the architectures were made for: [height, width, channels]. */
+export const usualInputs: Readonly<Record<ArchitectureName, Shape>> = {
+  simpleCnn: [28, 28, 1],
+  lenet5: [28, 28, 1],
+  resnet8: [32, 32, 3],
+  resnet20: [32, 32, 3],
+  resnet18: [224, 224, 3],
+  mobileNetV2: [224, 224, 3],
+}
