@@ -58,9 +58,17 @@ export {
   split,
   subset,
 } from './data/index.ts'
-export type { ConvolutionStep, ExplainedConvolution, ExplainOptions, Summary } from './inspect/index.ts'
+export type {
+  ConvolutionStep,
+  ExplainedConvolution,
+  ExplainOptions,
+  LayerSummary,
+  Summary,
+  SummaryOptions,
+  TrainingMemory,
+} from './inspect/index.ts'
 // Looking inside.
-export { explainConvolution, printConvolution, summarize } from './inspect/index.ts'
+export { explainConvolution, printConvolution, summarize, trainingMemory } from './inspect/index.ts'
 export type {
   LoadedModel,
   ModelContents,
@@ -87,7 +95,7 @@ export {
 export * as models from './models/index.ts'
 // Networks.
 export * as nn from './nn/index.ts'
-export type { InitOptions, Model } from './nn/model.ts'
+export type { Description, InitOptions, Model } from './nn/model.ts'
 export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {
@@ -151,6 +159,7 @@ export {
   randomUniform,
   realize,
   relu,
+  relu6,
   State,
   sigmoid,
   silu,

@@ -61,7 +61,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
-      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'simpleCnn'?\n",
+      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'simpleCnn'?\n",
     ],
     [
       ['train', 'digits', '--optimizer', 'adamm'],
@@ -93,7 +93,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['summary', 'resnet9'],
-      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'resnet8'?\n",
+      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'resnet8'?\n",
     ],
   ]
 
@@ -345,8 +345,67 @@ describe('a model', () => {
   test('summary shows its layers', async () => {
     const { code, out } = await juanji(['summary', join(trained, 'model')])
     expect(code).toBe(0)
-    expect(out).toContain('2      conv2d     24×24×64      18,496     10,616,832     5\n')
-    expect(out).toContain('1,199,882 parameters, 11,992,448 multiply-adds a sample\n')
+    expect(out).toContain('2      conv2d     24×24×64      18,496     10,616,832  144 KiB     5\n')
+    expect(out).toContain('\n1,199,882 parameters (1.20 M)\n11,992,448 multiply-adds (11.99 M) a sample\n')
+    expect(out).toContain('\nclasses: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\ntrained on digits, test accuracy ')
+  })
+
+  test('summary folds blocks, and takes shape, classes and batch size', async () => {
+    const argv = ['summary', 'resnet18', '--input', '32,32,3', '--classes', '7', '--depth', '1', '--batch-size', '2']
+    const { code, out } = await juanji([...argv, '--json'])
+    expect(code).toBe(0)
+    const events = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const layers = events.slice(0, -1)
+    expect(layers.map(({ path }) => path)).toEqual('conv1 bn1 relu layer1 layer2 layer3 layer4 avgpool fc'.split(' '))
+    expect(layers[3]).toEqual({
+      event: 'layer',
+      path: 'layer1',
+      type: 'sequential',
+      input: [32, 32, 64],
+      output: [32, 32, 64],
+      parameters: 147_968,
+      trainable: 147_968,
+      states: 512,
+      multiplyAdds: 151_257_088,
+      receptiveField: 11,
+      activationBytes: 2_097_152,
+    })
+    expect(events.at(-1)).toEqual({
+      event: 'done',
+      model: 'resnet18',
+      input: [32, 32, 3],
+      output: [7],
+      parameters: 11_172_423,
+      trainable: 11_172_423,
+      states: 9_600,
+      multiplyAdds: 556_035_584,
+      activationBytes: 4_917_276,
+      largest: { path: 'layer4.0.conv2', parameters: 2_359_296 },
+      training: {
+        batchSize: 2,
+        weights: 44_728_092,
+        gradients: 44_689_692,
+        optimizer: 89_379_384,
+        activations: 10_383_416,
+        total: 189_180_584,
+      },
+    })
+  })
+
+  test('summary of a trained model takes no shape', async () => {
+    const model = join(trained, 'model')
+    expect(await juanji(['summary', model, '--input', '32,32,3'])).toEqual({
+      code: 2,
+      out: '',
+      err:
+        'ConfigError: --input: a trained model has its own.\n' +
+        `  got       the folder ${model}\n` +
+        '  expected  this option together with one of simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n' +
+        '  fix       leave --input out\n',
+    })
   })
 
   test('--force replaces the model and leaves what else is in the folder', async () => {

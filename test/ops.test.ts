@@ -92,7 +92,7 @@ describe('the list of ops', () => {
     const checked = new Set(everyCase.filter((record) => record.gradient === undefined).flatMap((record) => record.ops))
     const unchecked = ops.allOps.filter((op) => op.gradient !== 'none' && !checked.has(op))
     // Their cases say why: they are steps with respect to their first operand.
-    expect(unchecked.map((op) => op.name)).toEqual(['reluMask', 'maxPoolGradient'])
+    expect(unchecked.map((op) => op.name)).toEqual(['reluMask', 'relu6Mask', 'maxPoolGradient'])
   })
   it('names no case twice', () => {
     const names = everyCase.map((record) => record.name)

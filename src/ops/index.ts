@@ -9,6 +9,8 @@ import {
   hardSwishOp,
   leakyReluOp,
   normalDistributionOp,
+  relu6MaskOp,
+  relu6Op,
   reluMaskOp,
   reluOp,
   sigmoidOp,
@@ -81,7 +83,7 @@ import {
 } from './reduce.ts'
 import { concatOp, padOp, sliceOp, transposeOp } from './shape-ops.ts'
 
-export { elu, gelu, hardSigmoid, hardSwish, leakyRelu, relu, sigmoid, silu, softplus } from './activations.ts'
+export { elu, gelu, hardSigmoid, hardSwish, leakyRelu, relu, relu6, sigmoid, silu, softplus } from './activations.ts'
 export type { Axes, ReduceOptions } from './broadcast.ts'
 export { broadcastTo, expandDims, identity, reshape, squeeze, stopGradient, sum } from './broadcast.ts'
 export type { ConvOptions, Padding } from './conv/index.ts'
@@ -187,6 +189,8 @@ export const allOps: readonly Op[] = [
   castOp,
   reluOp,
   reluMaskOp,
+  relu6Op,
+  relu6MaskOp,
   leakyReluOp,
   eluOp,
   sigmoidOp,

@@ -11,6 +11,8 @@ const unary =
 
 /** max(x, 0) */
 export const relu = unary(ops.relu)
+/** min(max(x, 0), 6) */
+export const relu6 = unary(ops.relu6)
 /** 1 / (1 + exp(-x)) */
 export const sigmoid = unary(ops.sigmoid)
 export const tanh = unary(ops.tanh)

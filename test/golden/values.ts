@@ -284,6 +284,20 @@ export function loadTraining(): { optimizers: OptimizerCase[]; networks: Network
   return load('training.golden.json')
 }
 
+// ---------------------------------------------------------------------------------------------- curves.golden.json
+
+/** 200 steps of a network by name; the layers are described at the top of curves.py. */
+export interface CurveCase extends Pick<NetworkCase, 'parameters' | 'batches' | 'losses'> {
+  readonly name: 'simpleCnn' | 'resnet8' | 'resnet20'
+  readonly optimizer: OptimizerOptions & { readonly name: 'sgd' }
+  /** What PyTorch's own float32 differs by: within the first ten losses, and in the mean of the last twenty (relative). */
+  readonly float32: { readonly first: number; readonly last: number }
+}
+
+export function loadCurves(): CurveCase[] {
+  return load('curves.golden.json')
+}
+
 /** The input of step t: the same description with salt + t. */
 export function stepInput(spec: FloatSpec, t: number): Float32Array
 export function stepInput(spec: IntegerSpec, t: number): Int32Array
