@@ -157,8 +157,8 @@ test('pictures that vanish in the middle', async () => {
   const model = join(folder, 'model')
   let gone = false
   // Without room to keep decoded pictures, every epoch reads the files again.
-  const { code, err } = await juanji(['train', photos, '--out', model, ...quick, '--epochs', '50', '--json'], {
-    environment: { JUANJI_PICTURE_CACHE: '0' },
+  const argv = ['train', photos, '--out', model, ...quick, '--epochs', '50', '--cache', '0', '--json']
+  const { code, err } = await juanji(argv, {
     watch(written) {
       if (gone || !written.includes('"event":"epoch"')) return
       gone = true
@@ -166,7 +166,7 @@ test('pictures that vanish in the middle', async () => {
     },
   })
   expect(code).toBe(1)
-  expect(err).toMatch(/ConfigError: .*photos.*(no such file|gone|vanished)/)
+  expect(err).toMatch(/ConfigError: .*photos.*(is no longer there|has gone)/)
   expect(err).toContain(`train --resume ${model}`)
   expect(await readdir(model)).not.toContain('model.json')
 }, 60_000)

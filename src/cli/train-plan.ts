@@ -43,6 +43,7 @@ export interface TrainOptions extends CommonOptions, DeviceChoice {
   readonly seed?: number
   readonly data?: string
   readonly limit?: number
+  readonly cache?: number
   readonly out?: string
   readonly force?: boolean
   readonly resume?: string
@@ -58,6 +59,8 @@ export interface TrainPlan {
   readonly dataset: string
   readonly data?: string
   readonly limit?: number
+  /** Most MiB of decoded pictures that are kept. */
+  readonly cache?: number
   readonly seed: number
   readonly validation: number
   readonly test: number
@@ -138,6 +141,7 @@ export function makePlan(
     dataset,
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
+    ...(options.cache === undefined ? {} : { cache: options.cache }),
     seed: options.seed ?? 1,
     validation: options.validation ?? 0.1,
     test: options.test ?? 0.1,
@@ -179,7 +183,7 @@ export function makeOptimizer({ optimizer, learningRate, weightDecay }: TrainPla
 /** The plan of a run that was begun in this folder, with what the command line says now put in its place. */
 export async function resumedPlan(folder: string, options: TrainOptions): Promise<TrainPlan> {
   const written = await readPlan(folder)
-  const { validation, test, seed, limit, data, accumulate, warmupSteps, clipNorm, earlyStopping } = options
+  const { validation, test, seed, limit, cache, data, accumulate, warmupSteps, clipNorm, earlyStopping } = options
   const choices = readChoices(options)
   const { inputSize, learningRate, augment, ...rest } = choices
   const now = {
@@ -190,6 +194,7 @@ export async function resumedPlan(folder: string, options: TrainOptions): Promis
     test,
     seed,
     limit,
+    cache,
     data,
     accumulate,
     warmupSteps,

@@ -198,15 +198,16 @@ function checkClasses(path: string, found: readonly string[], known: readonly st
   })
 }
 
-type Parts = Pick<TrainPlan, 'inputShape' | 'validation' | 'test' | 'seed'>
+type Parts = Pick<TrainPlan, 'inputShape' | 'validation' | 'test' | 'seed' | 'cache'>
 
 function openFolder(scan: ImageFolderScan, plan: Parts, task: Task): Promise<OpenImageFolder> {
-  const { inputShape, validation, test, seed } = plan
+  const { inputShape, validation, test, seed, cache } = plan
   return scan.open({
     inputShape,
     validation,
     test,
     seed,
+    ...(cache === undefined ? {} : { cacheBytes: cache * 2 ** 20 }),
     signal: task.signal,
     onProgress: progressOf(task),
     onWarning: (message) => task.terminal.note(`Note: ${message}`),

@@ -88,6 +88,11 @@ export function addTrain(program: Command, run: Runner): void {
     )
     .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples, at least 100, for a quick try', wholeNumber(100))
+    .option(
+      '--cache <mib>',
+      'decoded pictures are kept when they take at most so much memory (default: 512)',
+      number(0, 1e6),
+    )
     .option('--out <folder>', 'where the model goes (default: runs/<data>-1, -2, …)')
     .option('--force', 'replace a model that is in the folder')
     .option('--resume <folder>', 'go on with a run that was stopped or killed')
@@ -200,6 +205,8 @@ async function trainInto(task: Task, setup: Setup, options: TrainOptions): Promi
   const record = () => ({ dataset: plan.dataset, ...data.record })
   await writeData(folder, record())
   const history = new History(folder, historyHead(setup))
+  // From here on the run can be resumed.
+  if (options.resume === undefined) await writeHistory(folder, history.lines)
   const control = trainControl()
   const view = openTrainingView(task, { control, plain: options.plain })
   let run: Run
