@@ -6,6 +6,8 @@ import { arrayDataset, type Dataset, makeDataset } from './dataset.ts'
 import { type PreparedDigits, prepareDigits } from './digits.ts'
 import { checkIdxPair, type IdxArray, readIdx } from './idx.ts'
 
+export { imageFolder } from './image-folder.ts'
+
 /** What is learned from, and what is only looked at when all is decided. */
 export interface TrainTest {
   readonly train: Dataset
