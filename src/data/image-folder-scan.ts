@@ -94,24 +94,27 @@ async function readHeaders(
   { folder, pool, onProgress, signal }: Work,
   unreadable: UnreadableFile[],
 ): Promise<{ pictures: FoundPicture[]; headers: PictureHeader[] }> {
-  const found = new Array<PictureHeader | string>(files.length)
+  const found = new Array<{ picture: FoundPicture; header: PictureHeader } | UnreadableFile>(files.length)
   let done = 0
   await inPool(pool, files.length, signal, async (i) => {
-    found[i] = await pool.ask('header', { path: joinPath(folder, files[i].file) }).catch((error) => {
-      if (error instanceof PictureProblem) return error.message
-      throw error
-    })
+    const { file, label, split } = files[i]
+    try {
+      const header = await pool.ask('header', { path: joinPath(folder, file) })
+      const { bytes, height, width } = header
+      found[i] = { picture: { file, label, split, bytes, height, width }, header }
+    } catch (error) {
+      if (!(error instanceof PictureProblem)) throw error
+      found[i] = { file, reason: error.message }
+    }
     onProgress({ doing: 'look', done: ++done, total: files.length })
   })
   const pictures: FoundPicture[] = []
   const headers: PictureHeader[] = []
-  for (const [i, file] of files.entries()) {
-    const header = found[i]
-    if (typeof header === 'string') unreadable.push({ file: file.file, reason: header })
+  for (const one of found) {
+    if ('reason' in one) unreadable.push(one)
     else {
-      const { bytes, height, width } = header
-      pictures.push({ ...file, bytes, height, width })
-      headers.push(header)
+      pictures.push(one.picture)
+      headers.push(one.header)
     }
   }
   return { pictures, headers }

@@ -244,7 +244,6 @@ const workerScope = `{ const { parentPort } = process.getBuiltinModule('node:wor
 export function createWorker(source: string, name: string): PlatformWorker {
   // No execArgv: a loader or --input-type given to the program must not change how this script is read.
   const worker = new Worker(workerScope + source, { eval: true, name, execArgv: [] })
-  worker.unref()
   let ended = false
   let handleMessage: ((message: unknown) => void) | undefined
   let handleError: (error: Error) => void = (error) => {
@@ -259,6 +258,7 @@ export function createWorker(source: string, name: string): PlatformWorker {
     if (!ended) handleError(new Error(`worker '${name}' stopped by itself with exit code ${code}`))
     ended = true
   })
+  worker.unref() // not before: to listen for messages is to hold the process
   return {
     post: (message, transfer) => worker.postMessage(message, transfer as readonly NodeTransferable[] | undefined),
     onMessage: (handler) => {

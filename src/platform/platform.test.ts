@@ -356,6 +356,7 @@ describe('workers in Node', () => {
   it('let the process end, unless they are held', () => {
     const program = (hold: string) => `
       import { createWorker } from ${JSON.stringify(new URL('./node.ts', import.meta.url).href)}
+      createWorker('onmessage = () => undefined', 'never asked').onMessage(() => undefined)
       const worker = createWorker('onmessage = ({ data }) => postMessage(data + 1)', 'idle')
       worker.onMessage((message) => { console.log(message); worker.unref() })
       ${hold}
