@@ -77,7 +77,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['bench', '--work', 'conv3x3-64@33'],
-      "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64\n  fix       did you mean 'conv3x3-64@32'?\n",
+      "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64, resnet20-cifar-b128, resnet18-cifar-b32\n  fix       did you mean 'conv3x3-64@32'?\n",
     ],
     [
       ['explain', 'convolution'],

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { goldenError, goldenInput, loadPublished, publishedValues, turnedShape } from '../../test/golden/values.ts'
 import type { Shape } from '../base/shape.ts'
 import * as nn from '../nn/index.ts'
 import { layerToJson } from '../nn/layer.ts'
@@ -8,37 +8,39 @@ import { sgd } from '../optim/index.ts'
 import { compile, crossEntropy, type Tensor, tensor, valueAndGrad } from '../tensor/index.ts'
 import { type ArchitectureName, architectures, lenet5, mobileNetV2, resnet8, resnet18, resnet20 } from './index.ts'
 
-/** Names and shapes in PyTorch's layout, written by test/golden/models.py. */
-interface Published {
-  readonly parameters: number
-  readonly tensors: readonly (readonly [name: string, shape: readonly number[]])[]
-  readonly widths?: Readonly<Record<string, number>>
-}
-const published = JSON.parse(
-  readFileSync(new URL('../../test/golden/models.golden.json', import.meta.url), 'utf8'),
-) as Readonly<Record<string, Published>>
-
-/** A shape of PyTorch's in our layout: [out, in / groups, ...kernel] to [...kernel, in / groups, out]. */
-const turned = ([out, ...rest]: readonly number[]) => (rest.length === 0 ? [out] : [...rest.slice(1), rest[0], out])
-
+const published = loadPublished()
 const names = Object.keys(architectures) as ArchitectureName[]
 const parametersOf = (net: nn.Layer, input: Shape) => describeNet(net, input).root.parameters
 
-describe('published names and shapes', () => {
+describe('published networks', () => {
   const photograph = [224, 224, 3]
   it.each([
     ['resnet18', resnet18(), photograph],
     ['resnet20', resnet20(), [32, 32, 3]],
     ['mobileNetV2', mobileNetV2(), photograph],
-  ] as const)('%s', (name, net, input) => {
+  ] as const)('%s has their names and shapes', (name, net, input) => {
     const { parameters, tensors } = published[name]
     const model = init(net, { input })
     expect(model.parameterCount).toBe(parameters)
     const ours = new Map([...model.parameters, ...model.states].map((state) => [state.name, state.shape]))
-    expect(ours).toEqual(new Map(tensors.map(([path, shape]) => [path, turned(shape)])))
+    expect(ours).toEqual(new Map(tensors.map(([path, shape]) => [path, turnedShape(shape)])))
     // Gradients, optimizer slots and files go by this order.
     const order = model.parameters.map((parameter) => parameter.name)
     expect(tensors.map(([path]) => path).filter((path) => order.includes(path))).toEqual(order)
+  })
+
+  it.each([
+    ['resnet18', resnet18()],
+    ['resnet20', resnet20()],
+    ['mobileNetV2', mobileNetV2()],
+  ] as const)('%s gives their logits', async (name, net) => {
+    const network = published[name]
+    const { input, logits, tensors } = network
+    const model = init(net, { input: input.shape.slice(1) }).eval()
+    for (const [place, [path]] of tensors.entries()) await model.get(path).load(publishedValues(network, place))
+    const forward = compile((x: Tensor) => model(x))
+    const ours = await (await forward(tensor(goldenInput(input), input.shape))).data()
+    expect(goldenError(ours, logits)).toBeLessThan(1e-5)
   })
 
   it('in numbers: 11,689,512 for ResNet-18, 3,504,872 for MobileNetV2', () => {

@@ -60,7 +60,7 @@ export interface ResidualOptions {
  * activation(body(x) + shortcut(x)) (He et al. 2016, "Deep residual learning for image recognition", section 3.2).
  * @param body one layer, whose path is then `body`; or several that follow each other, whose names stand directly under
  * the block's
- * @throws ConfigError on names that do not differ
+ * @throws ConfigError on a body without layers, or names that do not differ
  * @example
  * nn.residual([['conv1', nn.conv2d(64, 3, { padding: 1 })], nn.relu(), ['conv2', nn.conv2d(64, 3, { padding: 1 })]])
  */
@@ -73,6 +73,14 @@ export function residual(body: Layer | readonly Entry[], options: ResidualOption
       : 'type' in options.shortcut
         ? [['shortcut', options.shortcut]]
         : [options.shortcut]
+  if (inner.length === 0) {
+    throw new ConfigError({
+      where: 'nn.residual',
+      what: 'the body is empty',
+      expected: 'at least one layer that the shortcut goes around',
+      fix: 'give the body its layers',
+    })
+  }
   const layers = [...inner, ...around]
   checkNames('nn.residual', layers)
   const [shortcut] = around.map(([name]) => name)

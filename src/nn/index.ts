@@ -32,6 +32,15 @@ const readers: Readonly<Record<string, Reader>> = {
   residual(o, layers) {
     const name = (o.shortcut as string | undefined) ?? 'shortcut'
     const around = layers.get(name)
+    if (around === undefined && o.shortcut !== undefined) {
+      throw new FormatError({
+        where: 'residual',
+        what: `there is no layer "${name}", which is to be the shortcut`,
+        got: [...layers.keys()].map((inner) => `"${inner}"`).join(', '),
+        expected: 'the shortcut among the layers inside',
+        fix: 'save the model again',
+      })
+    }
     return containers.residual(
       [...layers].filter(([inner]) => inner !== name),
       { shortcut: around === undefined ? undefined : [name, around], activation: o.activation as 'relu' | 'none' },

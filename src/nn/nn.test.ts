@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { tensor } from '../tensor/index.ts'
 import { checkLayer, type LayerCheck } from '../testing/check-layer.ts'
 import * as nn from './index.ts'
+import { layerToJson } from './layer.ts'
 import { describe as describeNet, init } from './model.ts'
 
 const image = [8, 8, 4]
@@ -138,6 +139,18 @@ describe('messages', () => {
         '  got       "conv", "conv"\n' +
         '  expected  names that differ, are not empty and hold no dot: paths are made of them\n' +
         '  fix       rename "conv"',
+    )
+    expect(() => nn.residual([])).toThrow(
+      'nn.residual: the body is empty.\n' +
+        '  expected  at least one layer that the shortcut goes around\n' +
+        '  fix       give the body its layers',
+    )
+    const { layers, options } = layerToJson(nn.residual(nn.relu(), { shortcut: ['around', nn.relu()] }))
+    expect(() => nn.layerFromJson({ type: 'residual', options, layers: layers?.slice(0, 1) })).toThrow(
+      'residual: there is no layer "around", which is to be the shortcut.\n' +
+        '  got       "body"\n' +
+        '  expected  the shortcut among the layers inside\n' +
+        '  fix       save the model again',
     )
     expect(() => nn.sequential(['a.b', nn.relu()])).toThrow('fix       rename "a.b"')
     expect(() => nn.conv2d(0, 3)).toThrow('nn.conv2d: filters makes no sense.\n  got       0')
