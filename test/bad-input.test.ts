@@ -68,7 +68,7 @@ describe('a folder of pictures', () => {
   test('smaller than the batch', async () => {
     const photos = await twoClasses()
     expect(await refused([...train(photos), '--batch-size', '500'], 2)).toBe(
-      'ConfigError: --batch-size: the batch is larger than the data.\n' +
+      'ConfigError: fit: the batch is larger than the data.\n' +
         '  got       batches of 500, 20 samples to learn from\n' +
         '  expected  at most 20\n' +
         '  fix       make the batch smaller: several updates an epoch learn more\n',
@@ -76,6 +76,29 @@ describe('a folder of pictures', () => {
     expect(await readdir(folder)).toEqual(['photos'])
   })
 })
+
+test('a few pictures of each class are enough: the batch is made smaller', async () => {
+  const photos = await twoClasses(undefined, 4)
+  const model = join(folder, 'model')
+  const { code, err } = await juanji(['train', photos, '--epochs', '1', '--arch', 'lenet5', '--out', model])
+  expect(code, err).toBe(0)
+}, 60_000)
+
+test('Ctrl-C while pictures are read leaves nothing', async () => {
+  const photos = await twoClasses(undefined, 60)
+  let pressed = false
+  const { code, err } = await juanji(['train', photos, '--out', join(folder, 'model'), ...quick], {
+    terminal: true,
+    watch(written, pressCtrlC) {
+      if (pressed || !written.includes('reading pictures')) return
+      pressed = true
+      pressCtrlC()
+    },
+  })
+  expect(code, err).toBe(130)
+  expect(err).not.toContain('AbortError')
+  expect(await readdir(folder)).toEqual(['photos'])
+}, 60_000)
 
 describe('a model folder', () => {
   let whole: string
@@ -132,7 +155,7 @@ describe('a model folder', () => {
     await rm(checkpoints, { recursive: true })
     await cp(join(other, 'checkpoints'), checkpoints, { recursive: true })
     const before = await readdir(checkpoints)
-    const refusal = await refused(['train', '--resume', model], 1)
+    const refusal = await refused(['train', '--resume', model])
     expect(refusal).toMatch(/ConfigError: .*step-.*: the run would not repeat: network/)
     expect(await refused(['train', '--resume', model, '--resume-anyway'], 1)).toContain(
       'this is the checkpoint of another model or optimizer',
@@ -142,15 +165,29 @@ describe('a model folder', () => {
 
   test('resumed with other options, or pictures that have changed', async () => {
     const model = await copy()
-    expect(await refused(['train', '--resume', model, '--lr', '0.5', '--epochs', '9'], 1)).toMatch(
+    const record = await readFile(join(model, 'data.json'), 'utf8')
+    expect(await refused(['train', '--resume', model, '--lr', '0.5', '--epochs', '9'])).toMatch(
       /the run would not repeat: epochs, optimizer are not what the checkpoint was written with/,
     )
     const photos = join(folder, 'photos')
     await cp(join(home, 'photos'), photos, { recursive: true })
     await copyFile(join(photos, 'red', '0.png'), join(photos, 'red', 'new.png'))
-    expect(await refused(['train', photos, '--resume', model], 1)).toMatch(/the run would not repeat: .*files/)
+    expect(await refused(['train', photos, '--resume', model])).toMatch(/the run would not repeat: .*files/)
+    // What is refused has touched nothing.
+    expect(await readFile(join(model, 'data.json'), 'utf8')).toBe(record)
   })
 })
+
+test('measured after pictures were added: which ones it never saw cannot be told', async () => {
+  const photos = await twoClasses()
+  const model = join(folder, 'model')
+  expect((await juanji(['train', photos, '--out', model, ...quick])).code).toBe(0)
+  expect((await juanji(['evaluate', model])).code).toBe(0)
+  await copyFile(join(photos, 'red', '0.png'), join(photos, 'red', 'new.png'))
+  const err = await refused(['evaluate', model], 1)
+  expect(err).toContain('the pictures are no longer those the model was trained with')
+  expect(err).toContain(`juanji evaluate ${model} OTHER-PICTURES`)
+}, 60_000)
 
 test('pictures that vanish in the middle', async () => {
   const photos = await twoClasses(undefined, 40)

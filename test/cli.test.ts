@@ -24,7 +24,15 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', '--resume', 'no/such/run'],
-      'ConfigError: no/such/run/history.jsonl: there is no run to resume.\n  got       no/such/run/history.jsonl: cannot read: there is no such file or folder.\n  expected  the folder of a run of juanji train\n  fix       check the path, or begin a new run\n',
+      'ConfigError: no/such/run: there is no run to resume.\n  got       no such folder\n  expected  the folder of a run of juanji train\n  fix       check the path, or begin a new run\n',
+    ],
+    [
+      ['train', 'digits', '--resume-anyway'],
+      'ConfigError: --resume-anyway: it is not said what to resume.\n  expected  --resume FOLDER beside it\n  fix       add --resume and the folder of the run\n',
+    ],
+    [
+      ['train', 'digits', '--validation', '0', '--early-stopping', '2'],
+      'ConfigError: fit: earlyStopping needs held-out data.\n  got       no validation data\n  expected  data to see progress by\n  fix       hold some out (validation: 0.1), or leave earlyStopping out\n',
     ],
     [
       ['train', '--resume', 'run', '--out', 'other'],
@@ -44,7 +52,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--limit', '100', '--batch-size', '99'],
-      'ConfigError: --batch-size: the batch is larger than the data.\n  got       batches of 99, 90 samples to learn from\n  expected  at most 90\n  fix       make the batch smaller: several updates an epoch learn more\n',
+      'ConfigError: fit: the batch is larger than the data.\n  got       batches of 99, 90 samples to learn from\n  expected  at most 90\n  fix       make the batch smaller: several updates an epoch learn more\n',
     ],
     [['train', 'digits', '--epoch', '3'], `error: unknown option '--epoch'\n(Did you mean --epochs?)\n${more}`],
     [
@@ -465,14 +473,24 @@ describe('training that ends otherwise', () => {
     expect(outcome.err).toContain('quit with 130')
   })
 
-  test('training that diverges says so, and what it can go on from', async () => {
+  test('training that diverges says so and leaves nothing', async () => {
     const outcome = await juanji([...short, '--optimizer', 'sgd', '--lr', '1e30', '--out', join(folder, 'run')])
     expect(outcome.code).toBe(1)
     expect(outcome.err).toMatch(
-      /^The run can go on from its last checkpoint: (npx )?juanji train --resume .*\nConfigError: fit: the (loss is|gradients are) no longer a number: training has diverged\./,
+      /^ConfigError: fit: the (loss is|gradients are) no longer a number: training has diverged\./,
     )
     expect(outcome.err).toMatch(/ {2}got {7}loss .*, gradient norm .* in epoch 1, step \d+ .*, at learning rate \d/)
-    expect(await readdir(join(folder, 'run'))).toEqual(['checkpoints', 'data.json', 'history.jsonl'])
+    expect(outcome.err).toContain('  fix       begin again with a lower learning rate, for instance a tenth (--lr)')
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('training that is refused leaves the model that --force was to replace', async () => {
+    const model = join(folder, 'model')
+    await mkdir(model)
+    await writeFile(join(model, 'model.json'), 'old')
+    const argv = ['train', 'digits', '--limit', '100', '--batch-size', '99', '--out', model, '--force']
+    expect((await juanji(argv)).code).toBe(2)
+    expect(await readdir(model)).toEqual(['model.json'])
   })
 })
 

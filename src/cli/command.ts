@@ -12,6 +12,8 @@ export interface Task {
   readonly signal: AbortSignal
   /** From here on a wrong option is no longer a matter of usage: work has begun. */
   begin(): void
+  /** All is done and saved: a Ctrl-C that came too late to stop it is forgotten. */
+  complete(): void
   /** Asks the command to stop, as the first Ctrl-C does. */
   stop(): void
   /**
@@ -56,6 +58,7 @@ export function makeRunner(io: Io, state: Progressed): Runner {
     state.json = options.json ?? false
     const terminal = new Terminal(io, state.json)
     const controller = new AbortController()
+    let complete = false
     const stop = () => {
       if (controller.signal.aborted) return
       controller.abort()
@@ -74,6 +77,9 @@ export function makeRunner(io: Io, state: Progressed): Runner {
         begin: () => {
           state.begun = true
         },
+        complete: () => {
+          complete = true
+        },
         stop,
         onKey(handler) {
           const stopReading = io.onKey(handler)
@@ -83,7 +89,11 @@ export function makeRunner(io: Io, state: Progressed): Runner {
         atEnd: (handler) => void atEnd.push(handler),
         lines: () => io.lines(controller.signal),
       })
-      if (controller.signal.aborted) throw new Interrupted()
+      if (controller.signal.aborted && !complete) throw new Interrupted()
+    } catch (error) {
+      // What the signal stopped in the middle.
+      if (controller.signal.aborted && error === controller.signal.reason) throw new Interrupted()
+      throw error
     } finally {
       for (const handler of atEnd) handler()
       terminal.done()

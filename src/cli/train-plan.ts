@@ -1,5 +1,5 @@
 /** All that is decided before a training begins: by the command line, by the recipe, or by the run that is resumed. */
-import { joinPath, readFile } from '#platform'
+import { absolutePath, exists, joinPath, readFile } from '#platform'
 import { ConfigError } from '../base/errors.ts'
 import {
   type AugmentOptions,
@@ -139,7 +139,8 @@ export function makePlan(
   checkAugment(recipe.augment, recipe.inputShape)
   const plan: TrainPlan = {
     dataset,
-    ...(options.data === undefined ? {} : { data: options.data }),
+    // It must be found again from another folder.
+    ...(options.data === undefined ? {} : { data: absolutePath(options.data) }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.cache === undefined ? {} : { cache: options.cache }),
     seed: options.seed ?? 1,
@@ -183,6 +184,15 @@ export function makeOptimizer({ optimizer, learningRate, weightDecay }: TrainPla
 /** The plan of a run that was begun in this folder, with what the command line says now put in its place. */
 export async function resumedPlan(folder: string, options: TrainOptions): Promise<TrainPlan> {
   const written = await readPlan(folder)
+  if (written === undefined) {
+    throw new ConfigError({
+      where: folder,
+      what: 'there is no run to resume',
+      got: (await exists(folder)) ? 'a folder whose history.jsonl does not say how a run was begun' : 'no such folder',
+      expected: 'the folder of a run of juanji train',
+      fix: 'check the path, or begin a new run',
+    })
+  }
   const { validation, test, seed, limit, cache, data, accumulate, warmupSteps, clipNorm, earlyStopping } = options
   const choices = readChoices(options)
   const { inputSize, learningRate, augment, ...rest } = choices
@@ -207,30 +217,39 @@ export async function resumedPlan(folder: string, options: TrainOptions): Promis
   return { ...written, ...given }
 }
 
-/** How a run was begun. @throws ConfigError when the folder does not tell */
-export async function readPlan(folder: string): Promise<TrainPlan> {
+/** How a run was begun; undefined when the folder does not tell. */
+export async function readPlan(folder: string): Promise<TrainPlan | undefined> {
   const path = joinPath(folder, 'history.jsonl')
-  const failed = (what: string, got?: string) =>
-    new ConfigError({
-      where: path,
-      what,
-      got,
-      expected: 'the folder of a run of juanji train',
-      fix: 'check the path, or begin a new run',
-    })
-  let text: string
-  try {
-    text = new TextDecoder().decode(await readFile(path))
-  } catch (error) {
-    throw failed('there is no run to resume', (error as Error).message.split('\n')[0])
-  }
-  const [head] = text.split('\n', 1)
+  if (!(await exists(path))) return undefined
+  const [head] = new TextDecoder().decode(await readFile(path)).split('\n', 1)
   try {
     const { options } = JSON.parse(head) as { options?: TrainPlan }
-    if (typeof options === 'object' && typeof options.dataset === 'string' && Array.isArray(options.inputShape))
-      return options
+    if (options !== undefined && isPlan(options)) return options
   } catch {
-    // Told below.
+    // It tells nothing.
   }
-  throw failed('the first line does not say how the run was begun', head.slice(0, 80))
+  return undefined
+}
+
+/** What was written by somebody else may be anything. */
+function isPlan(options: TrainPlan): boolean {
+  const numbers = [
+    'seed',
+    'validation',
+    'test',
+    'epochs',
+    'batchSize',
+    'accumulate',
+    'learningRate',
+    'average',
+  ] as const
+  return (
+    typeof options.dataset === 'string' &&
+    Object.hasOwn(architectures, options.arch) &&
+    (optimizerNames as readonly string[]).includes(options.optimizer) &&
+    lrScheduleNames.includes(options.lrSchedule) &&
+    Array.isArray(options.inputShape) &&
+    typeof options.augment === 'object' &&
+    numbers.every((name) => typeof options[name] === 'number')
+  )
 }

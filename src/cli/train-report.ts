@@ -1,6 +1,6 @@
 /** What `juanji train` says to people. */
 import { environment } from '#platform'
-import type { Evaluation, StartEvent } from '../index.ts'
+import type { Evaluation, Run, StartEvent } from '../index.ts'
 import { describeAugment } from '../index.ts'
 import { formatCount, formatDuration, formatPercent, formatTable } from './progress.ts'
 import type { Terminal } from './terminal.ts'
@@ -60,12 +60,12 @@ function settings(plan: TrainPlan): string {
   ].join(', ')
 }
 
-export function showTest(terminal: Terminal, test: Evaluation, bestEpoch: number): void {
+export function showTest(terminal: Terminal, test: Evaluation, { end, epochs }: Run): void {
+  const heldOut = epochs.some(({ validationAccuracy }) => validationAccuracy !== undefined)
+  const best = heldOut ? `; epoch ${end.bestEpoch} was the best on the held-out data` : ''
   terminal.line()
   terminal.line(terminal.bold(`Test accuracy: ${formatPercent(test.accuracy)}`))
-  terminal.line(
-    `(${formatCount(test.samples)} samples it never saw, loss ${test.loss.toFixed(4)}; epoch ${bestEpoch} was the best on the held-out data)`,
-  )
+  terminal.line(`(${formatCount(test.samples)} samples it never saw, loss ${test.loss.toFixed(4)}${best})`)
   const missed = test.perClass.filter(({ recall, samples }) => samples > 0 && recall < 1)
   const hardest = missed.toSorted((a, b) => a.f1 - b.f1).slice(0, 3)
   if (hardest.length > 0 && test.perClass.length > 2) {

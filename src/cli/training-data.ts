@@ -2,7 +2,6 @@
 import { absolutePath, exists, isDirectory } from '#platform'
 import { ConfigError, nearest } from '../base/errors.ts'
 import {
-  checkBatchFits,
   type DataFacts,
   type Dataset,
   type FolderProgress,
@@ -96,8 +95,7 @@ async function namedSource(name: (typeof datasetNames)[number], choice: DataChoi
       width,
       channels: channels as 1 | 3,
     }),
-    check({ inputShape, batchSize, validation }) {
-      checkBatchFits('--batch-size', batchSize, Math.round(train.length * (1 - validation)))
+    check({ inputShape }) {
       if (inputShape[0] !== height || inputShape[1] !== width) {
         throw new ConfigError({
           where: '--input-size',
@@ -123,7 +121,11 @@ async function namedSource(name: (typeof datasetNames)[number], choice: DataChoi
         identity: {},
       }
     },
-    measured: async () => test,
+    async measured(_inputShape, classes) {
+      const same = classes.length === 0 || classes.join('\n') === train.classes.join('\n')
+      if (!same) checkClasses(name, train.classes, classes)
+      return test
+    },
     close: async () => {},
   }
 }
@@ -151,13 +153,7 @@ async function folderSource(path: string, { data, limit }: DataChoice, task: Tas
       width: medianWidth,
       channels: grey ? 1 : 3,
     }),
-    check({ batchSize, validation, test }) {
-      checkBatchFits(
-        '--batch-size',
-        batchSize,
-        Math.ceil(Math.min(samples, limit ?? samples) * (1 - test) * (1 - validation)),
-      )
-    },
+    check() {},
     async open(plan) {
       opened = await openFolder(scan, plan, task)
       return prepared(opened, limit)
@@ -183,7 +179,7 @@ async function folderSource(path: string, { data, limit }: DataChoice, task: Tas
   }
 }
 
-/** @throws ConfigError when the folder has classes that the model does not know */
+/** @throws ConfigError when the data have classes that the model does not know */
 function checkClasses(path: string, found: readonly string[], known: readonly string[]): void {
   const unknown = found.filter((name) => !known.includes(name))
   if (unknown.length === 0) return
@@ -191,10 +187,10 @@ function checkClasses(path: string, found: readonly string[], known: readonly st
     names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '')
   throw new ConfigError({
     where: path,
-    what: 'the folder has classes that the model was not trained on',
+    what: 'the data have classes that the model was not trained on',
     got: list(unknown),
-    expected: `folders with the names of the model's classes: ${list(known)}`,
-    fix: 'rename the folders, or leave out those the model does not know',
+    expected: `the model's classes: ${list(known)}`,
+    fix: 'measure with data of the same classes; the names of folders are the names of classes',
   })
 }
 

@@ -96,7 +96,7 @@ export async function claimModelFolder(
         where: folder,
         what: `the folder already holds ${holds}`,
         expected: 'a new or empty folder',
-        fix: 'choose another folder, or replace what is there with --force (in code: force: true)',
+        fix: `${holds === 'a model' ? '' : 'go on with it (--resume), '}choose another folder, or replace what is there with --force (in code: force: true)`,
       })
     }
   }

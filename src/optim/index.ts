@@ -122,6 +122,7 @@ export function sgd(learningRate = 0.01, options: SgdOptions = {}): Optimizer {
   checkRange('optim.sgd', 'learningRate', learningRate, learningRate >= 0, 'a number of at least 0')
   checkRange('optim.sgd', 'momentum', momentum, momentum >= 0 && momentum < 1, 'a number in [0, 1)')
   checkRange('optim.sgd', 'weightDecay', weightDecay, weightDecay >= 0, 'a number of at least 0')
+  checkRange('optim.sgd', 'nesterov', nesterov, !nesterov || momentum > 0, 'momentum above 0 beside it')
   checkGroups('optim.sgd', groups)
   const slots = new Slots(momentum === 0 ? [] : ['momentum'])
   const optimizer: Optimizer = {

@@ -43,8 +43,10 @@ export class Checkpoints {
   async begin(options: { readonly fresh: boolean }): Promise<void> {
     await makeDirectory(this.folder)
     for (const name of await readDirectory(this.folder)) {
-      if (name.endsWith('.tmp')) await removeTree(joinPath(this.folder, name))
-      if (!options.fresh || !isOurs(name)) continue
+      // Weights of a best epoch without a checkpoint are what a run left that was killed before its first.
+      const stray = options.fresh && bestFile.test(name)
+      if (name.endsWith('.tmp') || stray) await removeTree(joinPath(this.folder, name))
+      if (!options.fresh || !stepFile.test(name)) continue
       throw new ConfigError({
         where: this.folder,
         what: 'the folder already holds the checkpoints of a run',

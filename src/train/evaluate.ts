@@ -1,6 +1,6 @@
 /** Measuring and using a trained model. */
 import type { TypedArray } from '../base/dtype.ts'
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import { type CompiledFunction, compile, crossEntropy, type Tensor, takeAlong } from '../tensor/index.ts'
@@ -24,10 +24,15 @@ export function correct(output: Tensor, labels: Tensor): Tensor {
   return output.argmax().equal(labels).cast('f32').sum()
 }
 
-/** How many outputs of each row are larger than that of its label. */
+/** How many outputs of each row are larger than that of its label; all, when that is no number. */
 function larger(output: Tensor, labels: Tensor): Tensor {
   const own = takeAlong(output, labels).reshape([...labels.shape, 1])
-  return output.greater(own).cast('f32').sum(-1)
+  return output
+    .lessEqual(own)
+    .cast('f32')
+    .sum(-1)
+    .neg()
+    .add(output.shape[output.ndim - 1])
 }
 
 /** Runs `body` with the model in inference mode. */
@@ -59,7 +64,7 @@ export interface EvaluateOptions {
 
 /**
  * Loss, accuracy and metrics of each class of a model on a data set, in inference mode.
- * @throws ConfigError when the data set is empty
+ * @throws ConfigError when the data set is empty, ShapeError when it has more classes than the model has outputs
  */
 export async function evaluate(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
   if (dataset.length === 0) {
@@ -68,6 +73,16 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
       what: 'the data set is empty',
       expected: 'at least one sample',
       fix: 'check where the data come from',
+    })
+  }
+  const outputs = model.outputShape[model.outputShape.length - 1]
+  if (dataset.classes.length > outputs) {
+    throw new ShapeError({
+      where: 'evaluate',
+      what: 'the data have more classes than the model has outputs',
+      got: `${dataset.classes.length} classes, ${outputs} outputs`,
+      expected: 'at most one class an output',
+      fix: 'measure with data of the classes the model was trained on',
     })
   }
   const loss = lossOrDefault(options.loss)
@@ -83,7 +98,7 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   }
   const run = measure
   return inferring(model, async () => {
-    const tally = new Tally(model.outputShape[model.outputShape.length - 1], dataset.classes)
+    const tally = new Tally(outputs, dataset.classes)
     let lossSum = 0
     let done = 0
     for await (const { x, y } of dataset.batches({ size: options.batchSize ?? 256 })) {

@@ -141,7 +141,7 @@ describe('the look at loss and gradients', () => {
       'fit: the loss is no longer a number: training has diverged.\n' +
         '  got       loss NaN, gradient norm NaN in epoch 2, step 1 (5 of the run), at learning rate 0.1\n' +
         '  expected  finite numbers; the model keeps the weights of the step before\n' +
-        '  fix       lower the learning rate, for instance to a tenth (--lr; with --resume-anyway to go on from here), begin with warm-up steps, or clip the gradients (clipNorm: 1)',
+        '  fix       begin again with a lower learning rate, for instance a tenth (--lr), with warm-up steps (--warmup-steps), or with clipped gradients (--clip-norm 1; in code clipNorm: 1)',
     )
     expect(await model.save()).toEqual(await good.model.save())
   })
@@ -156,6 +156,12 @@ describe('the look at loss and gradients', () => {
     )
     expect(await model.save()).toEqual(before)
   })
+})
+
+it('a model with nothing to train is refused', async () => {
+  const model = init(net(), { input: [features], seed: 3 })
+  for (const parameter of model.parameters) parameter.trainable = false
+  await expect(fit(model, points(20), { validation: 0 })).rejects.toThrow('fit: there is nothing to train.')
 })
 
 describe('averaged weights', () => {
@@ -252,6 +258,7 @@ describe('what makes no sense', () => {
     [{ resume: true }, 'fit: it is not said where the checkpoints are.'],
     [{ lrSchedule: 'cos' as 'cosine' }, "fit: there is no lrSchedule 'cos'."],
     [{ earlyStopping: 0 }, 'fit: earlyStopping makes no sense.'],
+    [{ earlyStopping: 2, validation: 0 }, 'fit: earlyStopping needs held-out data.'],
   ]
   test.each(cases)('%j', async (options, message) => {
     await expect(fit(net(), points(40), options)).rejects.toThrow(message)

@@ -42,7 +42,7 @@ function isModel(net: Layer | Model): net is Model {
 export async function fit(net: Layer | Model, dataset: Dataset, options: FitOptions = {}): Promise<Run> {
   const read = readOptions(options)
   const [train, held] = await parts(dataset, read.validation, read.seed)
-  checkAgainst(read, train)
+  checkAgainst(read, train, held)
   const settings = { ...read, batchSize: read.batchSize ?? Math.min(defaultBatchSize, train.length) }
   // Splitting and making parameters take a while; what waits for the event loop comes in between.
   await nextTurn()

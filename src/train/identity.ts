@@ -19,7 +19,7 @@ async function dataIdentity(dataset: Dataset): Promise<string> {
 
 /** What decides the bits of a run, by the names people know it by. */
 export async function identityOf(
-  settings: Settings,
+  settings: Settings & { readonly batchSize: number },
   model: Model,
   train: Dataset,
   held: Dataset | undefined,
@@ -32,7 +32,7 @@ export async function identityOf(
     data: await dataIdentity(train),
     ...optional('held-out data', held === undefined ? undefined : await dataIdentity(held)),
     epochs: settings.epochs,
-    batchSize: settings.batchSize ?? 0,
+    batchSize: settings.batchSize,
     accumulate: settings.accumulate,
     optimizer: { name: optimizer.name, learningRate: optimizer.learningRate, ...optimizer.options },
     lrSchedule: { name: schedule.name, ...schedule.options },
@@ -56,7 +56,9 @@ function canonical(value: Json | undefined): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
   const record = value as { readonly [name: string]: Json }
-  const names = Object.keys(record).sort()
+  const names = Object.keys(record)
+    .filter((name) => record[name] !== undefined)
+    .sort()
   return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(record[name])}`).join()}}`
 }
 

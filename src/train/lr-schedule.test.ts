@@ -31,6 +31,9 @@ describe('schedules', () => {
   it('warm-up rises in a straight line to where the schedule begins', () => {
     const factors = Array.from({ length: 8 }, (_, step) => rateFactor(lrSchedules.cosine(), step, 8, 3))
     expect(factors.slice(0, 4)).toEqual([0.25, 0.5, 0.75, 1])
+    // One-cycle begins low: warm-up leads to there.
+    const low = Array.from({ length: 4 }, (_, step) => rateFactor(lrSchedules.oneCycle({ start: 0.1 }), step, 8, 3))
+    for (const [i, factor] of low.entries()) expect(factor).toBeCloseTo(0.025 * (i + 1), 12)
     expect(factors[7]).toBeCloseTo((1 + Math.cos(Math.PI * 0.8)) / 2, 12)
   })
 })

@@ -109,6 +109,6 @@ export function lrScheduleOf(schedule: LrScheduleName | LrSchedule, where: strin
  * @param step steps done so far @param steps of the whole run
  */
 export function rateFactor(schedule: LrSchedule, step: number, steps: number, warmupSteps: number): number {
-  if (step < warmupSteps) return (step + 1) / (warmupSteps + 1)
+  if (step < warmupSteps) return (schedule.at(0) * (step + 1)) / (warmupSteps + 1)
   return schedule.at((step - warmupSteps) / Math.max(1, steps - warmupSteps))
 }

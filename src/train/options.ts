@@ -18,6 +18,11 @@ export interface CheckpointOptions {
    * twentieth of the time. One is written after every epoch in any case. 0 writes one after every step.
    */
   readonly everySeconds?: number
+  /**
+   * Called when all is checked and before anything is written: the place to clear or fill the folder of the run. A run
+   * that is refused has then touched nothing.
+   */
+  readonly onBegin?: () => Promise<void>
   /** What else must be the same when the run is resumed: a hash over the files of the data, for instance. */
   readonly identity?: { readonly [name: string]: Json }
 }
@@ -154,7 +159,7 @@ export function readOptions(options: FitOptions): Settings {
     })
   }
   if (checkpoints !== undefined) {
-    checkOptions('fit: checkpoints', checkpoints, ['folder', 'everySeconds', 'identity'])
+    checkOptions('fit: checkpoints', checkpoints, ['folder', 'everySeconds', 'onBegin', 'identity'])
     const { everySeconds = 0 } = checkpoints
     checkRange('fit', 'checkpoints.everySeconds', everySeconds, everySeconds >= 0, 'a number of at least 0')
   }
@@ -184,8 +189,17 @@ function readStopping(option: number | EarlyStopping | undefined): EarlyStopping
 }
 
 /** @throws ConfigError when the batch is larger than the data, or the pictures can't be changed in the way asked for */
-export function checkAgainst(settings: Settings, train: Dataset): void {
-  const { batchSize, augment } = settings
+export function checkAgainst(settings: Settings, train: Dataset, held: Dataset | undefined): void {
+  const { batchSize, augment, stopping } = settings
+  if (stopping !== undefined && held === undefined) {
+    throw new ConfigError({
+      where: 'fit',
+      what: 'earlyStopping needs held-out data',
+      got: 'no validation data',
+      expected: 'data to see progress by',
+      fix: 'hold some out (validation: 0.1), or leave earlyStopping out',
+    })
+  }
   if (batchSize !== undefined) checkBatchFits('fit', batchSize, train.length)
   if (augment !== undefined) checkAugment(augment, train.sampleShape)
 }

@@ -52,21 +52,35 @@ export function newProgress(): Progress {
   }
 }
 
-/** JSON keeps every bit of a double; it has no NaN. */
+/** JSON keeps every bit of a double, but has no words for NaN and ∞: they are written as text. */
+function written(value: number): number | string {
+  return Number.isFinite(value) ? value : String(value)
+}
+
+function readNumber(field: Field): number {
+  const { value } = field
+  return value === 'NaN' || value === 'Infinity' || value === '-Infinity' ? Number(value) : field.number()
+}
+
+const writtenAll = (record: object): Json =>
+  Object.fromEntries(
+    Object.entries(record).map(([name, value]) => [name, typeof value === 'number' ? written(value) : value]),
+  )
+
 export function progressToJson(progress: Progress): Json {
   const { best, loss, history, ...rest } = progress
   return {
     ...rest,
-    ...(Number.isNaN(loss) ? {} : { loss }),
-    ...(best === undefined ? {} : { best: { ...best } }),
-    history: history.map((event) => ({ ...event }) as Json),
+    loss: written(loss),
+    ...(best === undefined ? {} : { best: writtenAll(best) }),
+    history: history.map(writtenAll),
   }
 }
 
 /** @throws FormatError naming the field that is wrong */
 export function progressFromJson(field: Field): Progress {
   const count = (name: string, least = 0) => field.get(name).integer(least)
-  const number = (name: string) => field.get(name).number()
+  const number = (name: string) => readNumber(field.get(name))
   const best = field.get('best')
   return {
     epoch: count('epoch', 1),
@@ -82,17 +96,17 @@ export function progressFromJson(field: Field): Progress {
     best: best.isThere
       ? {
           epoch: best.get('epoch').integer(1),
-          accuracy: best.get('accuracy').number(),
-          loss: best.get('loss').number(),
+          accuracy: readNumber(best.get('accuracy')),
+          loss: readNumber(best.get('loss')),
         }
       : undefined,
-    loss: field.get('loss').isThere ? number('loss') : Number.NaN,
+    loss: number('loss'),
     stoppedEarly: field.get('stoppedEarly').value === true,
   }
 }
 
 function epochFromJson(field: Field): EpochEvent {
-  const number = (name: string) => field.get(name).number()
+  const number = (name: string) => readNumber(field.get(name))
   const held = field.get('validationAccuracy').isThere
   return {
     event: 'epoch',

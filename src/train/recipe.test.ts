@@ -34,6 +34,14 @@ describe('the default recipe', () => {
     for (const { why } of reasons) expect(why).not.toBe('')
   })
 
+  it('for photographs at full size', () => {
+    expect(chooseRecipe({ ...facts, height: 768, width: 1024 })).toMatchObject({
+      arch: 'mobileNetV2',
+      inputShape: [96, 96, 3],
+      learningRate: 0.005,
+    })
+  })
+
   it('for small grey pictures', () => {
     const recipe = chooseRecipe({ samples: 10_800, classes: 10, height: 28, width: 28, channels: 1 })
     expect(recipe).toMatchObject({

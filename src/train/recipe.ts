@@ -43,6 +43,8 @@ export interface Recipe extends Required<RecipeChoices> {
 /** Pictures that a network should at least see, each time in another form. */
 const samplesToSee = 30_000
 const mostEpochs = 100
+/** Side in pixels above which pictures count as photographs at full size. */
+const largePictures = 160
 /** Networks without norms, for small grey pictures. */
 const plainNetworks = ['simpleCnn', 'lenet5']
 
@@ -106,7 +108,7 @@ export function chooseRecipe(facts: DataFacts, given: RecipeChoices = {}): Recip
 
 function chooseSize({ height, width }: DataFacts): readonly [number, string, string] {
   const side = Math.min(height, width)
-  const size = side <= 28 ? 28 : side <= 32 ? 32 : side <= 160 ? 64 : 96
+  const size = side <= 28 ? 28 : side <= 32 ? 32 : side <= largePictures ? 64 : 96
   const text = `pictures of ${size}×${size}`
   if (height === size && width === size) return [size, text, 'the size they have']
   return [size, text, `the median of them is ${width}×${height}; smaller ones train faster`]
@@ -114,6 +116,8 @@ function chooseSize({ height, width }: DataFacts): readonly [number, string, str
 
 function chooseNetwork(side: number, channels: number): readonly [string, string, string] {
   if (side <= 32 && channels === 1) return ['simpleCnn', 'simpleCnn', 'small grey pictures need no deep network']
+  if (side > largePictures)
+    return ['mobileNetV2', 'mobileNetV2', 'made for photographs: sees large parts of them at little cost']
   return ['resnet8', 'resnet8', 'a small residual network, which learns from few pictures']
 }
 

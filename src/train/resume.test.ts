@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ConfigError } from '../base/errors.ts'
-import { datasets } from '../data/index.ts'
+import { arrayDataset, datasets } from '../data/index.ts'
 import { createDevice } from '../engine/index.ts'
 import * as nn from '../nn/index.ts'
 import * as optim from '../optim/index.ts'
@@ -139,6 +139,27 @@ describe('a resumed run', () => {
     expect(await result(run)).toEqual(undisturbed)
   })
 
+  it('the same after it was killed before its first checkpoint, with the weights of the first best epoch written', async () => {
+    await mkdir(join(folder, 'checkpoints'))
+    await writeFile(join(folder, 'checkpoints', 'best-00001.safetensors'), 'of a run that was killed')
+    expect(await result(await start())).toEqual(undisturbed)
+  })
+
+  it('the same after the weights of the best epoch could not be written at first', async () => {
+    let killed = false
+    const run = start({
+      checkpoints: { folder, everySeconds: 0 },
+      onEvent(event) {
+        if (event.event === 'validation') full = event.epoch === 1
+        if (event.event === 'step' && event.globalStep === 4) full = false
+        killed = event.event === 'step' && event.globalStep === 6
+        if (killed) throw new Killed()
+      },
+    })
+    await expect(run).rejects.toThrow(Killed)
+    expect(await result(await start({ resume: true }))).toEqual(undisturbed)
+  })
+
   it('does nothing more when all epochs are done', async () => {
     await start()
     const events: TrainEvent[] = []
@@ -188,6 +209,34 @@ it('what a killed run left half-written is removed', async () => {
   await writeFile(join(folder, 'checkpoints', 'step-00000002.safetensors.1234.tmp'), 'half')
   await start({ resume: true })
   expect((await readdir(join(folder, 'checkpoints'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
+})
+
+it('goes on without the weights of the best epoch when they are lost, which is told', async () => {
+  await start(stopping((e) => e.event === 'step' && e.epoch === 3))
+  const names = await readdir(join(folder, 'checkpoints'))
+  for (const name of names) if (name.startsWith('best')) await rm(join(folder, 'checkpoints', name))
+  const warnings: string[] = []
+  const run = await start({ resume: true, onEvent: (e) => void (e.event === 'warning' && warnings.push(e.message)) })
+  expect(warnings).toHaveLength(1)
+  expect(warnings[0]).toMatch(/^the weights of the best epoch are lost, another one will be the best: .*best-0000\d/)
+  expect(run.end).toMatchObject({ epochs: 3, bestEpoch: 3 })
+})
+
+it('a loss on held-out data that is no number can be resumed', async () => {
+  const bad = arrayDataset(new Float32Array(784 * 4).fill(Number.NaN), [0, 1, 2, 3], [28, 28, 1], 'f32', train.classes)
+  const more = { validation: bad, average: undefined }
+  await start({ ...more, ...stopping((e) => e.event === 'step' && e.epoch === 2) })
+  const { epochs } = await start({ ...more, resume: true })
+  expect(epochs.map(({ validationLoss }) => validationLoss)).toEqual([Number.NaN, Number.NaN, Number.NaN])
+})
+
+it('a refused run has not begun', async () => {
+  let begun = 0
+  const checkpoints = { folder, onBegin: async () => void begun++ }
+  await expect(start({ checkpoints, batchSize: 1000 })).rejects.toThrow('the batch is larger')
+  await start({ checkpoints, ...stopping((e) => e.event === 'step') })
+  await expect(start({ checkpoints, resume: true, epochs: 9 })).rejects.toThrow('would not repeat')
+  expect(begun).toBe(1)
 })
 
 describe('what does not fit', () => {

@@ -1,4 +1,5 @@
 /** One update of the weights as one compiled call: augmentation, model, loss, gradients, the look at them, the update. */
+import { ConfigError } from '../base/errors.ts'
 import { hashString } from '../base/random.ts'
 import type { Batch } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
@@ -41,8 +42,18 @@ export interface StepOutcome {
   readonly samples: number
   /** Norm of all gradients together, before clipping. */
   readonly gradientNorm: number
-  /** Whether loss and gradients were numbers. Otherwise nothing has changed. */
+  /** Whether loss and gradients were numbers. Otherwise this batch has changed neither weights nor slots nor statistics. */
   readonly finite: boolean
+}
+
+function nothingToTrain(): ConfigError {
+  return new ConfigError({
+    where: 'fit',
+    what: 'there is nothing to train',
+    got: 'a model whose parameters are all frozen, or that has none',
+    expected: 'at least one trainable parameter',
+    fix: 'set trainable on those that are to learn',
+  })
 }
 
 /** As PyTorch's clip_grad_norm_ does. */
@@ -98,6 +109,7 @@ export class TrainStep {
       return loss(output, input.y)
     })
     let gradients = this.#accumulated(own)
+    if (!model.parameters.some((parameter) => parameter.isTrainable)) throw nothingToTrain()
     const squares = model.parameters
       .flatMap((parameter, i) => (parameter.isTrainable ? [gradients[i].square().sum()] : []))
       .reduce((a, b) => a.add(b))

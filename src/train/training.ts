@@ -1,5 +1,5 @@
 /** A training in progress: epochs, checkpoints, the best weights. `fit` makes one and runs it. */
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, JuanjiError } from '../base/errors.ts'
 import type { Batch, Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import { describeDevice, type State } from '../tensor/index.ts'
@@ -36,8 +36,9 @@ export class Training {
   readonly #baseRate: number
   readonly #stepsPerEpoch: number
   #progress: Progress = newProgress()
-  /** Weights after the best epoch, unless they are those the model has. */
+  /** Weights after the best epoch, unless they are those the model has; and the epoch whose are on disk. */
   #bestWeights: Weights | undefined
+  #savedBest: number | undefined
   #lastCheckpoint = 0
   #checkpointSeconds = 0
 
@@ -107,9 +108,11 @@ export class Training {
   // ── beginning ──
 
   async #begin(): Promise<void> {
-    const { resume = false, emit } = this.#parts.settings
+    const { settings } = this.#parts
+    const { resume = false, emit } = settings
     const checkpoints = this.#checkpoints
     if (checkpoints === undefined || resume === false) {
+      await settings.checkpoints?.onBegin?.()
       await checkpoints?.begin({ fresh: true })
       await this.#averages?.begin()
       return
@@ -118,11 +121,28 @@ export class Training {
     const progress = progressFromJson(state.get('progress'))
     if (resume !== 'anyway') checkIdentity(path, state.get('identity'), this.#parts.identity)
     await restore(path, this.#states, tensors)
+    await settings.checkpoints?.onBegin?.()
     await checkpoints.begin({ fresh: false })
-    const best = progress.best?.epoch
-    checkpoints.keep(progress.globalStep, best)
-    if (this.#keepsBest && best !== undefined) this.#bestWeights = await checkpoints.readBest(best)
+    checkpoints.keep(progress.globalStep, progress.best?.epoch)
+    // Who changes the end of a run wants it to go on.
+    if (resume === 'anyway') progress.stoppedEarly = false
     this.#progress = progress
+    await this.#recallBest(checkpoints)
+  }
+
+  /** The weights of the best epoch so far; where they can't be read, the search for the best begins anew, which is told. */
+  async #recallBest(checkpoints: Checkpoints): Promise<void> {
+    const { best } = this.#progress
+    if (!this.#keepsBest || best === undefined) return
+    try {
+      this.#bestWeights = await checkpoints.readBest(best.epoch)
+      this.#savedBest = best.epoch
+    } catch (error) {
+      if (!(error instanceof JuanjiError)) throw error
+      this.#progress.best = undefined
+      const message = `the weights of the best epoch are lost, another one will be the best: ${error.message.split('\n')[0]}`
+      this.#parts.settings.emit({ event: 'warning', message })
+    }
   }
 
   /** Whether the model may have to go back to the weights of an epoch. */
@@ -187,7 +207,7 @@ export class Training {
     optimizer.learningRate = progress.learningRate
     if (this.#averages !== undefined) this.#averages.step = progress.globalStep
     const outcome = await this.#step.run(batches)
-    if (!outcome.finite) await this.#diverged(outcome)
+    if (!outcome.finite) this.#diverged(outcome)
     progress.lossSum += outcome.loss * outcome.samples
     progress.right += outcome.right
     progress.samples += outcome.samples
@@ -203,17 +223,16 @@ export class Training {
   }
 
   /** @throws ConfigError always: the weights are those of the step before */
-  async #diverged({ loss, gradientNorm }: StepOutcome): Promise<never> {
+  #diverged({ loss, gradientNorm }: StepOutcome): never {
     const { settings } = this.#parts
     const { epoch, step, globalStep } = this.#progress
-    await this.#writeCheckpoint('stop')
     const what = Number.isFinite(loss) ? 'the gradients are' : 'the loss is'
     throw new ConfigError({
       where: 'fit',
       what: `${what} no longer a number: training has diverged`,
       got: `loss ${loss}, gradient norm ${gradientNorm} in epoch ${epoch}, step ${step + 1} (${globalStep + 1} of the run), at learning rate ${settings.optimizer.learningRate}`,
       expected: 'finite numbers; the model keeps the weights of the step before',
-      fix: 'lower the learning rate, for instance to a tenth (--lr; with --resume-anyway to go on from here), begin with warm-up steps, or clip the gradients (clipNorm: 1)',
+      fix: 'begin again with a lower learning rate, for instance a tenth (--lr), with warm-up steps (--warmup-steps), or with clipped gradients (--clip-norm 1; in code clipNorm: 1)',
     })
   }
 
@@ -266,7 +285,7 @@ export class Training {
     }
     if (isBest) {
       progress.best = { epoch, accuracy, loss: score }
-      await this.#rememberBest(epoch)
+      await this.#rememberBest()
     }
     clock()
     progress.history.push(event)
@@ -304,19 +323,19 @@ export class Training {
     let best = Number.NEGATIVE_INFINITY
     let since = 0
     for (const { validationAccuracy = 0 } of history) {
-      since = validationAccuracy > best + minDelta ? 0 : since + 1
-      best = Math.max(best, validationAccuracy)
+      const better = validationAccuracy > best + minDelta
+      since = better ? 0 : since + 1
+      if (better) best = validationAccuracy
     }
     return since >= patience
   }
 
-  async #rememberBest(epoch: number): Promise<void> {
+  async #rememberBest(): Promise<void> {
     if (!this.#keepsBest) return
     const { model } = this.#parts
     const states = new Map([...model.parameters, ...model.states].map((state) => [state.name, state] as const))
     const read = () => valuesOf(states)
     this.#bestWeights = await (this.#averages === undefined ? read() : this.#averages.within(read))
-    await this.#guarded(async () => this.#checkpoints?.writeBest(epoch, this.#bestWeights as Weights))
   }
 
   // ── checkpoints ──
@@ -336,6 +355,11 @@ export class Training {
     const { epoch, step, globalStep, best } = this.#progress
     const begin = performance.now()
     const write = async () => {
+      // Before the checkpoint that knows of it: what it names is there.
+      if (this.#bestWeights !== undefined && best !== undefined && this.#savedBest !== best.epoch) {
+        await checkpoints.writeBest(best.epoch, this.#bestWeights)
+        this.#savedBest = best.epoch
+      }
       const state = { progress: progressToJson(this.#progress), identity: this.#parts.identity }
       const { path, bytes } = await checkpoints.write(
         globalStep,

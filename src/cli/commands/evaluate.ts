@@ -1,6 +1,5 @@
 /** `juanji evaluate`: how good a model is. */
 import type { Command } from 'commander'
-import { exists, joinPath } from '#platform'
 import { ConfigError } from '../../base/errors.ts'
 import { type Dataset, type Evaluation, evaluate, type LoadedModel, loadModel } from '../../index.ts'
 import {
@@ -103,7 +102,7 @@ interface Measured {
 async function sourceOf(
   task: Task,
   folder: string,
-  { model, classes, data }: LoadedModel,
+  { model, classes, data }: Pick<LoadedModel, 'model' | 'classes' | 'data'>,
   given: string | undefined,
   options: EvaluateOptions,
 ): Promise<Measured> {
@@ -111,8 +110,8 @@ async function sourceOf(
     const source = await openSource(given, options, task)
     return { source, open: () => source.measured(model.inputShape, classes, task) }
   }
-  const hasPlan = await exists(joinPath(folder, 'history.jsonl'))
-  const name = hasPlan ? (await readPlan(folder)).dataset : data.dataset
+  const plan = await readPlan(folder)
+  const name = plan?.dataset ?? data.dataset
   if (typeof name !== 'string') {
     throw new ConfigError({
       where: folder,
@@ -121,13 +120,13 @@ async function sourceOf(
       fix: `name it: juanji evaluate ${folder} DATA`,
     })
   }
-  if (!hasPlan) return sourceOf(task, folder, { model, classes, data } as LoadedModel, name, options)
-  const plan = await readPlan(folder)
+  if (plan === undefined) return sourceOf(task, folder, { model, classes, data }, name, options)
   const source = await openSource(name, { ...plan, ...options }, task)
   return {
     source,
     async open() {
-      const { test } = await source.open(plan, task)
+      const { test, record } = await source.open(plan, task)
+      checkSameSplit(folder, name, data.hash, record.hash)
       if (test !== undefined) return test
       throw new ConfigError({
         where: folder,
@@ -137,6 +136,18 @@ async function sourceOf(
       })
     },
   }
+}
+
+/** Of other pictures another part would be taken, with some in it that were learned from. @throws ConfigError */
+function checkSameSplit(folder: string, name: string, then: unknown, now: unknown): void {
+  if (then === now) return
+  throw new ConfigError({
+    where: name,
+    what: 'the pictures are no longer those the model was trained with: what it never saw cannot be told',
+    got: `split ${String(now).slice(0, 16)}`,
+    expected: `split ${String(then).slice(0, 16)}, as in data.json`,
+    fix: `measure with pictures that it was not trained on: juanji evaluate ${folder} OTHER-PICTURES`,
+  })
 }
 
 const mostConfused = 30

@@ -1,6 +1,6 @@
 /** `juanji train`: from a data set or a folder of pictures to a model folder. */
 import type { Command } from 'commander'
-import { processorName, runtimeName } from '#platform'
+import { exists, joinPath, processorName, runtimeName } from '#platform'
 import { ConfigError } from '../../base/errors.ts'
 import { version } from '../../base/version.ts'
 import type { Device } from '../../engine/index.ts'
@@ -127,13 +127,14 @@ async function train(task: Task, name: string | undefined, options: TrainOptions
   // Before anything is downloaded or decoded.
   const undo = options.resume === undefined ? await claimModelFolder(folder, options) : async () => {}
   let setup: Setup | undefined
+  let begun = false
   try {
     setup = await (options.resume === undefined ? newRun : resumedRun)(task, folder, name, options)
-    task.begin()
-    if (options.force === true && options.resume === undefined) await clearModelFolder(folder)
-    await trainInto(task, setup, options)
+    await trainInto(task, setup, options, () => {
+      begun = true
+    })
   } catch (error) {
-    if (setup === undefined) await undo().catch(() => undefined)
+    if (!begun) await undo().catch(() => undefined)
     else if (!(error instanceof Interrupted)) await tidy(task, folder, options, undo)
     throw error
   } finally {
@@ -153,7 +154,15 @@ async function tidy({ terminal }: Task, folder: string, options: TrainOptions, u
 
 /** @throws ConfigError when it is not said what to train on, or options exclude each other */
 async function chooseFolder(name: string | undefined, options: TrainOptions): Promise<string> {
-  const { resume, out, force } = options
+  const { resume, resumeAnyway, out, force } = options
+  if (resume === undefined && resumeAnyway === true) {
+    throw new ConfigError({
+      where: '--resume-anyway',
+      what: 'it is not said what to resume',
+      expected: '--resume FOLDER beside it',
+      fix: 'add --resume and the folder of the run',
+    })
+  }
   if (resume !== undefined) {
     if (out === undefined && force !== true) return resume
     throw new ConfigError({
@@ -198,15 +207,23 @@ const resumedRun: Begin = async (task, folder, name, options) => {
   }
 }
 
-async function trainInto(task: Task, setup: Setup, options: TrainOptions): Promise<void> {
+/** @param onBegin called when all is checked, and from here on the folder is the run's */
+async function trainInto(task: Task, given: Setup, options: TrainOptions, onBegin: () => void): Promise<void> {
   const { terminal, signal } = task
-  const { plan, folder, source } = setup
-  const data = await source.open(plan, task)
+  const { folder, source } = given
+  const data = await source.open(given.plan, task)
+  const setup = { ...given, plan: withBatchThatFits(given.plan, data, options) }
+  const { plan } = setup
   const record = () => ({ dataset: plan.dataset, ...data.record })
-  await writeData(folder, record())
-  const history = new History(folder, historyHead(setup))
-  // From here on the run can be resumed.
-  if (options.resume === undefined) await writeHistory(folder, history.lines)
+  const history = new History(terminal, folder, historyHead(setup))
+  const begin = async () => {
+    onBegin()
+    task.begin()
+    if (options.force === true) await clearModelFolder(folder)
+    await writeData(folder, record())
+    // From here on the run can be resumed.
+    if (options.resume === undefined) await writeHistory(folder, history.lines)
+  }
   const control = trainControl()
   const view = openTrainingView(task, { control, plain: options.plain })
   let run: Run
@@ -218,17 +235,17 @@ async function trainInto(task: Task, setup: Setup, options: TrainOptions): Promi
         ...fitOptions(plan, data),
         signal,
         control,
-        checkpoints: { folder, everySeconds: options.checkpointEvery, identity: data.identity },
+        checkpoints: { folder, everySeconds: options.checkpointEvery, onBegin: begin, identity: data.identity },
         resume: await howToResume(task, folder, options),
         onEvent: (event) => listen(terminal, event, { setup, data, history, show: (event) => view.handle(event) }),
       },
     )
-    await history.written
   } finally {
     view.close()
+    await history.written
   }
   if (run.end.aborted) return stopped(task, run, folder)
-  const test = data.test === undefined ? undefined : await evaluateTest(task, run, data)
+  const test = data.test === undefined ? undefined : await evaluateTest(task, run, data, folder)
   const metrics = { loss: run.end.loss, ...bestMetrics(run), ...testMetrics(test) }
   const contents = {
     model: run.model,
@@ -240,7 +257,8 @@ async function trainInto(task: Task, setup: Setup, options: TrainOptions): Promi
     history: history.lines,
   } as const
   await saveModel(folder, contents, { force: true })
-  if (test !== undefined) showTest(terminal, test, run.end.bestEpoch)
+  task.complete()
+  if (test !== undefined) showTest(terminal, test, run)
   if (options.demo === true && !terminal.json && data.test !== undefined) await drawDemo(terminal, run.model, data.test)
   showNext(terminal, folder, run.end.seconds, plan.dataset === 'digits')
   terminal.event({
@@ -261,8 +279,24 @@ async function trainInto(task: Task, setup: Setup, options: TrainOptions): Promi
 async function howToResume({ terminal }: Task, folder: string, { resume, resumeAnyway }: TrainOptions) {
   if (resume === undefined) return false
   if (await hasCheckpoint(folder)) return resumeAnyway === true ? 'anyway' : true
+  if (await exists(joinPath(folder, 'model.json'))) {
+    throw new ConfigError({
+      where: folder,
+      what: 'this run is finished, and its checkpoints are gone',
+      got: 'a model without checkpoints/',
+      expected: 'a run that was stopped',
+      fix: `use the model, or train a new one: ${commandName()} train DATA`,
+    })
+  }
   terminal.note('There is no checkpoint yet: the run begins again.')
   return false
+}
+
+/** A batch that the recipe chose is made smaller where so few samples are left to learn from. */
+function withBatchThatFits(plan: TrainPlan, data: PreparedData, { batchSize }: TrainOptions): TrainPlan {
+  const share = typeof data.validation === 'number' ? 1 - data.validation : 1
+  const samples = Math.max(1, Math.floor(data.train.length * share))
+  return batchSize === undefined && plan.batchSize > samples ? { ...plan, batchSize: samples } : plan
 }
 
 function fitOptions(plan: TrainPlan, data: PreparedData) {
@@ -287,13 +321,15 @@ function fitOptions(plan: TrainPlan, data: PreparedData) {
 
 /** history.jsonl: the head, then a line an epoch. Written after every epoch, so that a crash loses none. */
 class History {
+  readonly #terminal: Task['terminal']
   readonly #folder: string
   readonly #head: Line
   epochs: readonly EpochEvent[] = []
-  /** Settles when everything so far is on disk, or fails as writing did. */
+  /** Settles when everything so far has been written, or could not be, which is told: the next time has it all. */
   written: Promise<void> = Promise.resolve()
 
-  constructor(folder: string, head: Line) {
+  constructor(terminal: Task['terminal'], folder: string, head: Line) {
+    this.#terminal = terminal
     this.#folder = folder
     this.#head = head
   }
@@ -305,9 +341,9 @@ class History {
   write(epochs: readonly EpochEvent[]): void {
     this.epochs = epochs
     const { lines } = this
-    this.written = this.written.then(() => writeHistory(this.#folder, lines))
-    // Told when `written` is awaited; until then it must not count as unhandled.
-    this.written.catch(() => undefined)
+    this.written = this.written
+      .then(() => writeHistory(this.#folder, lines))
+      .catch((error: Error) => this.#terminal.note(`warning: ${error.message.split('\n')[0]}`))
   }
 }
 
@@ -381,7 +417,8 @@ function historyHead({ plan, device }: Setup): Line {
   }
 }
 
-async function evaluateTest({ terminal, signal }: Task, run: Run, data: PreparedData): Promise<Evaluation> {
+async function evaluateTest(task: Task, run: Run, data: PreparedData, folder: string): Promise<Evaluation> {
+  const { terminal, signal } = task
   const start = performance.now()
   try {
     return await evaluate(run.model, data.test as NonNullable<PreparedData['test']>, {
@@ -399,6 +436,7 @@ async function evaluateTest({ terminal, signal }: Task, run: Run, data: Prepared
     })
   } catch (error) {
     // The last checkpoint is behind all epochs: resumed, the run comes back to here.
-    throw signal.aborted ? new Interrupted() : error
+    if (signal.aborted) stopped(task, run, folder)
+    throw error
   }
 }
