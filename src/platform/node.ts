@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises'
 import { availableParallelism, cpus, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
 import { ConfigError, UnsupportedError } from '../base/errors.ts'
 import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
@@ -203,7 +203,7 @@ export function createWorker(source: string, name: string): PlatformWorker {
     ended = true
   })
   return {
-    post: (message, transfer) => worker.postMessage(message, transfer as readonly NodeTransferable[] | undefined),
+    post: (message, transfer) => worker.postMessage(message, transfer),
     onMessage: (handler) => {
       handleMessage = handler
     },
