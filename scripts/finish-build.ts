@@ -2,10 +2,10 @@
  * What is left to do in dist/ behind the compiler; part of `npm run build`.
  *
  * Source maps keep one place a line: debuggers stop and stack traces point at the right line, and the maps are an
- * eighth of the compiler's, which are as large as the code. The maps of the declarations stay as they are: editors
- * look up single names in them.
+ * eighth of the compiler's, which are as large as the code. For the same reason the code has no comments and the
+ * declarations no maps: comments stand in the declarations, where editors look for them, and in the sources.
  *
- * Files whose source was renamed or removed since an earlier build go, so that they are not published.
+ * What an earlier build left behind goes, so that it is not published.
  */
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -21,10 +21,15 @@ async function thin(file: string): Promise<void> {
   await writeFile(file, JSON.stringify({ ...map, mappings: encode(lines) }))
 }
 
+/** Whether this build made a file: each source becomes a module, its map and its declarations. */
+function isBuilt(file: string): boolean {
+  const stem = /^(.*?)(\.d\.ts|\.js|\.js\.map)$/.exec(file)?.[1]
+  return stem !== undefined && existsSync(join(at('src'), `${stem}.ts`)) && !/\.(test|cases)$/.test(stem)
+}
+
 for (const entry of await readdir(at('dist'), { recursive: true, withFileTypes: true })) {
   if (entry.isDirectory()) continue
   const file = join(entry.parentPath, entry.name)
-  const source = file.slice(at('dist/').length).replace(/(\.d\.ts|\.js)(\.map)?$/, '.ts')
-  if (!existsSync(join(at('src'), source)) || /\.(test|cases)\.ts$/.test(source)) await rm(file)
+  if (!isBuilt(file.slice(at('dist/').length))) await rm(file)
   else if (file.endsWith('.js.map')) await thin(file)
 }

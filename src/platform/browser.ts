@@ -164,7 +164,7 @@ export function createWorker(source: string, name: string): PlatformWorker {
   }
   worker.onmessageerror = () => handleError(new Error(`a message from worker '${name}' could not be read`))
   return {
-    post: (message, transfer) => worker.postMessage(message, (transfer as Transferable[] | undefined) ?? []),
+    post: (message, transfer) => worker.postMessage(message, [...(transfer ?? [])]),
     onMessage: (handler) => {
       handleMessage = handler
     },

@@ -7,7 +7,7 @@ import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
 import { UnsupportedError } from '../base/errors.ts'
 import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialFile } from './download.ts'
@@ -260,7 +260,7 @@ export function createWorker(source: string, name: string): PlatformWorker {
   })
   worker.unref() // not before: to listen for messages is to hold the process
   return {
-    post: (message, transfer) => worker.postMessage(message, transfer as readonly NodeTransferable[] | undefined),
+    post: (message, transfer) => worker.postMessage(message, transfer),
     onMessage: (handler) => {
       handleMessage = handler
     },

@@ -121,7 +121,8 @@ export interface DecodedImage {
  * `self.postMessage(message, transfer)`; Node provides these two as well.
  */
 export interface PlatformWorker {
-  post(message: unknown, transfer?: readonly Transferable[]): void
+  /** Buffers of `transfer` are handed over instead of copied: here they are empty from then on. */
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void
   /** Sets the one handler of messages from the worker. */
   onMessage(handler: (message: unknown) => void): void
   /** Sets the one handler for a worker that threw, could not start, or stopped without being asked. */
