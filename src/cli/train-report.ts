@@ -69,7 +69,7 @@ export function showTest(terminal: Terminal, test: Evaluation, { end, epochs }: 
   const missed = test.perClass.filter(({ recall, samples }) => samples > 0 && recall < 1)
   const hardest = missed.toSorted((a, b) => a.f1 - b.f1).slice(0, 3)
   if (hardest.length > 0 && test.perClass.length > 2) {
-    const list = hardest.map(({ name, recall }) => `${name} (${formatPercent(recall, 0)} found)`).join(', ')
+    const list = hardest.map(({ name, recall }) => `${name} (${formatPercent(recall, 1)} found)`).join(', ')
     terminal.line(terminal.dim(`Hardest: ${list}`))
   }
 }

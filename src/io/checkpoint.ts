@@ -8,7 +8,7 @@ import type { Shape } from '../base/shape.ts'
 import { version } from '../base/version.ts'
 import type { Json } from '../nn/layer.ts'
 import { Field } from './json-fields.ts'
-import { readSafetensors, type SafetensorsTensor, writeSafetensors } from './safetensors.ts'
+import { readSafetensors, type SafetensorsArray, type SafetensorsTensor, writeSafetensors } from './safetensors.ts'
 
 /** Inside the folder of a run. */
 export const checkpointFolder = 'checkpoints'
@@ -22,7 +22,7 @@ const formatVersion = 1
 
 export interface CheckpointTensor {
   readonly shape: Shape
-  readonly data: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
+  readonly data: Extract<SafetensorsArray, Float32Array | Int32Array>
 }
 
 export interface Checkpoint {
