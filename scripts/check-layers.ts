@@ -25,9 +25,14 @@ interface Edge extends Import {
   readonly to: string | undefined
 }
 
-const machinePackages = ['sharp', 'koffi', ...builtinModules]
+const machinePackages = ['sharp', 'koffi', 'undici', ...builtinModules]
 /** Files of src/platform that run in pages as well. */
-const pageFiles = ['platform/browser.ts', 'platform/platform.ts']
+const pageFiles = [
+  'platform/browser.ts',
+  'platform/browser-download.ts',
+  'platform/download.ts',
+  'platform/platform.ts',
+]
 
 /** Reads the first table of a Markdown text that is headed `| folder | may import |`. */
 export function readTable(markdown: string): Table {

@@ -1,7 +1,8 @@
 /**
  * Makes `npx juanji` work in the checkout: links node_modules/.bin/juanji to the built command. npm does so for
  * packages that are installed, not for the one it installs them for; without the link npx would make a copy of its own
- * and build it each time. Part of `npm ci`, by way of `prepare`.
+ * and build it each time. Part of `npm ci` by way of `postprepare`: npm warns users of a tarball about a script named
+ * `prepare`, although it would not run it for them.
  */
 import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

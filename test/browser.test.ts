@@ -8,6 +8,7 @@ import { extname, join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bundle, bundle, bundlers, copyPage, installPacked, readmePrograms } from './browser/bundle.ts'
+import { chromiumArguments, chromiumPath } from './browser/chromium.ts'
 import type { trainAndWatch } from './browser/page.ts'
 import { train } from './browser/training.ts'
 
@@ -48,10 +49,9 @@ describe.each(bundlers)('bundled by %s', (bundler) => {
   })
 })
 
-const executablePath = process.env.JUANJI_CHROMIUM ?? '/usr/bin/chromium'
-const hasChromium = existsSync(executablePath)
+const hasChromium = existsSync(chromiumPath)
 if (!hasChromium) {
-  console.log(`browser tests are skipped: there is no Chromium at ${executablePath}; JUANJI_CHROMIUM names another`)
+  console.log(`browser tests are skipped: there is no Chromium at ${chromiumPath}; JUANJI_CHROMIUM names another`)
 }
 
 describe.skipIf(!hasChromium)('in Chromium', () => {
@@ -62,11 +62,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
   beforeAll(async () => {
     server = createServer((request, response) => void answer(request.url ?? '/', response))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const quiet = ['disable-background-networking', 'disable-component-update', 'disable-sync', 'disable-quic']
-    browser = await chromium.launch({
-      executablePath,
-      args: ['no-sandbox', 'disable-gpu', 'no-first-run', ...quiet].map((flag) => `--${flag}`),
-    })
+    browser = await chromium.launch({ executablePath: chromiumPath, args: chromiumArguments })
     losses = (await train(options)).losses
   }, 60_000)
 

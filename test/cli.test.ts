@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Io } from '../src/cli/io.ts'
-import { runProgram } from '../src/cli/program.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { events, juanji, type Outcome } from './command-line.ts'
+import { type Answer, send, serve, type TestServer } from './http-server.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -13,68 +13,47 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-interface Place {
-  readonly terminal?: boolean
-  readonly columns?: number
-  readonly environment?: Readonly<Record<string, string>>
-  /** Called with everything that was written so far; may press Ctrl-C. */
-  readonly watch?: (written: string, pressCtrlC: () => void) => void
-}
-
-/** Runs one command line in this process. */
-async function juanji(argv: readonly string[], place: Place = {}): Promise<Outcome> {
-  let out = ''
-  let err = ''
-  let interrupt: (() => void) | undefined
-  const wrote = () => place.watch?.(out + err, () => interrupt?.())
-  const stream = (add: (text: string) => void) => ({
-    write(text: string) {
-      add(text)
-      wrote()
-    },
-    isTerminal: place.terminal ?? false,
-    columns: () => place.columns ?? 80,
-  })
-  const io: Io = {
-    out: stream((text) => {
-      out += text
-    }),
-    err: stream((text) => {
-      err += text
-    }),
-    environment: (name) => place.environment?.[name],
-    onInterrupt(handler) {
-      interrupt = handler
-      return () => {
-        interrupt = undefined
-      }
-    },
-    quit(code) {
-      throw new Error(`quit with ${code}`)
-    },
-  }
-  const code = await runProgram(argv, io)
-  return { code, out, err }
-}
-
-const events = (text: string) =>
-  text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-
 const more = '(juanji --help lists commands and options; so does --help behind a command)\n'
 
 describe('wrong usage ends with 2 before any work', () => {
   const cases: [argv: string[], err: string][] = [
     [['trian', 'digits'], `error: unknown command 'trian'\n(Did you mean train?)\n${more}`],
-    [['train'], `error: missing required argument 'dataset'\n${more}`],
+    [
+      ['train'],
+      'ConfigError: train: it is not said what to train on.\n  expected  a folder of pictures with one folder for each class, or digits, mnist, fashion-mnist, cifar10\n  fix       for instance juanji train ./photos, or juanji train digits; a stopped run goes on with --resume FOLDER\n',
+    ],
+    [
+      ['train', '--resume', 'no/such/run'],
+      'ConfigError: no/such/run: there is no run to resume.\n  got       no such folder\n  expected  the folder of a run of juanji train\n  fix       check the path, or begin a new run\n',
+    ],
+    [
+      ['train', 'digits', '--resume-anyway'],
+      'ConfigError: --resume-anyway: it is not said what to resume.\n  expected  --resume FOLDER beside it\n  fix       add --resume and the folder of the run\n',
+    ],
+    [
+      ['train', 'digits', '--validation', '0', '--early-stopping', '2'],
+      'ConfigError: fit: earlyStopping needs held-out data.\n  got       no validation data\n  expected  data to see progress by\n  fix       hold some out (validation: 0.1), or leave earlyStopping out\n',
+    ],
+    [
+      ['train', '--resume', 'run', '--out', 'other'],
+      'ConfigError: --resume: a resumed run goes on in its own folder.\n  got       --out other\n  expected  --resume without --out and --force\n  fix       leave them out, or begin a new run without --resume\n',
+    ],
+    [
+      ['train', 'digits', '--augment', 'shft=0.1'],
+      "ConfigError: augment: unknown option 'shft'.\n  expected  shift, crop, flip, rotate, scale, shear, brightness, contrast, saturation, hue, grey, cutOut, mixUp, cutMix, randAugment, fill\n  fix       did you mean 'shift'?\n",
+    ],
+    [
+      ['train', 'digits', '--augment', 'saturation=0.2'],
+      'ConfigError: augment: saturation needs pictures in colour.\n  got       samples of shape [28, 28, 1]\n  expected  [height, width, 3]\n  fix       leave saturation out; brightness and contrast work on grey pictures\n',
+    ],
+    [
+      ['train', 'digits', '--input-size', '64'],
+      'ConfigError: --input-size: the pictures of digits have one size.\n  got       64\n  expected  28\n  fix       leave --input-size out: it is for folders of pictures\n',
+    ],
+    [
+      ['train', 'digits', '--limit', '100', '--batch-size', '99'],
+      'ConfigError: fit: the batch is larger than the data.\n  got       batches of 99, 90 samples to learn from\n  expected  at most 90\n  fix       make the batch smaller: several updates an epoch learn more\n',
+    ],
     [['train', 'digits', '--epoch', '3'], `error: unknown option '--epoch'\n(Did you mean --epochs?)\n${more}`],
     [
       ['train', 'digits', '--batch-size', '0'],
@@ -86,11 +65,11 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digit'],
-      "ConfigError: data set: there is no data set 'digit'.\n  expected  digits, mnist\n  fix       did you mean 'digits'?\n",
+      "ConfigError: data set: there is no data set or folder 'digit'.\n  expected  a folder of pictures with one folder for each class, or digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'digits'?\n",
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
-      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'simpleCnn'?\n",
+      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'simpleCnn'?\n",
     ],
     [
       ['train', 'digits', '--optimizer', 'adamm'],
@@ -106,7 +85,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['bench', '--work', 'conv3x3-64@33'],
-      "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64\n  fix       did you mean 'conv3x3-64@32'?\n",
+      "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64, resnet20-cifar-b128, resnet18-cifar-b32\n  fix       did you mean 'conv3x3-64@32'?\n",
     ],
     [
       ['explain', 'convolution'],
@@ -122,7 +101,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['summary', 'resnet9'],
-      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, resnet8\n  fix       did you mean 'resnet8'?\n",
+      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'resnet8'?\n",
     ],
   ]
 
@@ -135,9 +114,9 @@ describe('wrong usage ends with 2 before any work', () => {
     expect([code, out]).toEqual([2, ''])
     expect(err).toBe(
       `ConfigError: ${folder}: MNIST's files are not in this folder.\n` +
-        '  got       none of the four files\n' +
-        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each plain or as .gz\n' +
-        '  fix       get them from https://ossci-datasets.s3.amazonaws.com/mnist/ (the name and .gz), or name the folder that holds them\n',
+        '  got       none of them\n' +
+        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or as .gz\n' +
+        '  fix       leave the folder out to have them downloaded, or get them from https://ossci-datasets.s3.amazonaws.com/mnist/\n',
     )
     expect(await readdir(folder)).toEqual([])
   })
@@ -167,8 +146,84 @@ describe('wrong usage ends with 2 before any work', () => {
   })
 })
 
+describe('data that are downloaded', () => {
+  let server: TestServer | undefined
+  const part = () => join(folder, 'cache', 'images', 'mnist')
+  const file = new Uint8Array(5_000_000)
+
+  async function mirror(answer: Answer): Promise<void> {
+    server = await serve(answer)
+    vi.stubEnv('JUANJI_MIRROR', server.url)
+    vi.stubEnv('JUANJI_CACHE', join(folder, 'cache'))
+    vi.stubEnv('JUANJI_DATA', undefined)
+    for (const name of ['NO_PROXY', 'no_proxy']) vi.stubEnv(name, '*')
+  }
+  afterEach(async () => {
+    vi.unstubAllEnvs()
+    await server?.close()
+  })
+
+  test('that are not to be had are no wrong usage', async () => {
+    await mirror((_, response, turn) => response.writeHead(turn === 0 ? 503 : 404).end())
+    const { code, out, err } = await juanji(['train', 'mnist', '--out', join(folder, 'model')])
+    expect([code, out]).toEqual([1, ''])
+    expect(err.replaceAll(server?.url ?? '', 'SERVER')).toBe(
+      'train-images-idx3-ubyte.gz: the server answers with status 503 (Service Unavailable). Trying again in 1.0 s.\n' +
+        'UnsupportedError: SERVER/mnist/train-images-idx3-ubyte.gz: train-images-idx3-ubyte.gz cannot be downloaded: the server answers with status 404 (Not Found).\n' +
+        '  got       2 tries without success\n' +
+        '  fix       check the address; or set JUANJI_MIRROR (in code { mirror }) to the address of a copy, or get the files by other means and name their folder (--data DIR, or { data } in code)\n',
+    )
+    expect(await readdir(folder)).toEqual(['cache'])
+  })
+
+  test('show how far they are; Ctrl-C keeps what has come', async () => {
+    await mirror((request, response) => send(request, response, file, { stallAfter: 2_500_000 }))
+    let pressed = false
+    const { code, out, err } = await juanji(['train', 'mnist'], {
+      terminal: true,
+      columns: 100,
+      watch(written, pressCtrlC) {
+        if (pressed || !written.includes(' of 5.0 MB')) return
+        pressed = true
+        pressCtrlC()
+      },
+    })
+    expect([code, out]).toEqual([130, ''])
+    expect(err).toMatch(
+      /^\rtrain-images-idx3-ubyte\.gz {2}[█▏▎▍▌▋▊▉░]+ {2}\d+ % {2}[\d.]+ s left {2}[\d.]+ [kM]B\/s {2}[\d.]+ [kM]B of 5\.0 MB/,
+    )
+    expect(await readdir(part())).toEqual(['train-images-idx3-ubyte.gz.part', 'train-images-idx3-ubyte.gz.part.json'])
+  })
+
+  test('are trained on', async (context) => {
+    const root = process.env.JUANJI_DATA
+    if (root === undefined) context.skip('JUANJI_DATA is not set')
+    const read = (url = '') => readFile(join(root ?? '', 'images', url))
+    await mirror(async (request, response) => send(request, response, await read(request.url)))
+    const argv = ['train', 'mnist', '--limit', '100', '--epochs', '1', '--out', join(folder, 'model')]
+    const { code, out, err } = await juanji([...argv, '--json'])
+    expect([code, err]).toEqual([0, ''])
+    const lines = events(out)
+    expect(lines.map(({ event }) => event)).toEqual([
+      ...Array(4).fill('download'),
+      'start',
+      'epoch',
+      'checkpoint',
+      'done',
+    ])
+    const { bytes } = await read('mnist/train-labels-idx1-ubyte.gz').then(({ length }) => ({ bytes: length }))
+    const path = join(part(), 'train-labels-idx1-ubyte.gz')
+    expect(lines[1]).toEqual({ event: 'download', dataset: 'mnist', file: 'train-labels-idx1-ubyte.gz', bytes, path })
+
+    await rm(path)
+    const again = await juanji(['evaluate', join(folder, 'model'), '--limit', '100'])
+    expect([again.code, again.err]).toEqual([0, `Downloaded ${path} (${(bytes / 1000).toFixed(1)} kB).\n`])
+    expect(again.out).toMatch(/^Test accuracy: /)
+  })
+})
+
 describe('help', () => {
-  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor'])(
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion'])(
     '%s --help has an example',
     async (name) => {
       const { code, out, err } = await juanji([name, '--help'])
@@ -198,7 +253,9 @@ describe('a model', () => {
 
   test('training says what happens, one event a line', () => {
     expect([outcome.code, outcome.err]).toEqual([0, ''])
-    const [start, first, second, done] = events(outcome.out)
+    const all = events(outcome.out)
+    expect(all.map(({ event }) => event)).toEqual(['start', 'epoch', 'checkpoint', 'epoch', 'checkpoint', 'done'])
+    const [start, first, , second, , done] = all
     expect(start).toMatchObject({
       event: 'start',
       dataset: 'digits',
@@ -219,7 +276,13 @@ describe('a model', () => {
 
   test('the folder tells how it came about', async () => {
     const model = join(trained, 'model')
-    expect(await readdir(model)).toEqual(['data.json', 'history.jsonl', 'model.json', 'weights.safetensors'])
+    expect(await readdir(model)).toEqual([
+      'checkpoints',
+      'data.json',
+      'history.jsonl',
+      'model.json',
+      'weights.safetensors',
+    ])
     const [head, ...epochs] = events(await readFile(join(model, 'history.jsonl'), 'utf8'))
     expect(head.options).toMatchObject({ dataset: 'digits', epochs: 2, batchSize: 32, seed: 1 })
     expect(head.machine.backend).toMatch(/^wasm/)
@@ -290,8 +353,67 @@ describe('a model', () => {
   test('summary shows its layers', async () => {
     const { code, out } = await juanji(['summary', join(trained, 'model')])
     expect(code).toBe(0)
-    expect(out).toContain('2      conv2d     24×24×64      18,496     10,616,832     5\n')
-    expect(out).toContain('1,199,882 parameters, 11,992,448 multiply-adds a sample\n')
+    expect(out).toContain('2      conv2d     24×24×64      18,496     10,616,832  144 KiB     5\n')
+    expect(out).toContain('\n1,199,882 parameters (1.20 M)\n11,992,448 multiply-adds (11.99 M) a sample\n')
+    expect(out).toContain('\nclasses: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\ntrained on digits, test accuracy ')
+  })
+
+  test('summary folds blocks, and takes shape, classes and batch size', async () => {
+    const argv = ['summary', 'resnet18', '--input', '32,32,3', '--classes', '7', '--depth', '1', '--batch-size', '2']
+    const { code, out } = await juanji([...argv, '--json'])
+    expect(code).toBe(0)
+    const events = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const layers = events.slice(0, -1)
+    expect(layers.map(({ path }) => path)).toEqual('conv1 bn1 relu layer1 layer2 layer3 layer4 avgpool fc'.split(' '))
+    expect(layers[3]).toEqual({
+      event: 'layer',
+      path: 'layer1',
+      type: 'sequential',
+      input: [32, 32, 64],
+      output: [32, 32, 64],
+      parameters: 147_968,
+      trainable: 147_968,
+      states: 512,
+      multiplyAdds: 151_257_088,
+      receptiveField: 11,
+      activationBytes: 2_097_152,
+    })
+    expect(events.at(-1)).toEqual({
+      event: 'done',
+      model: 'resnet18',
+      input: [32, 32, 3],
+      output: [7],
+      parameters: 11_172_423,
+      trainable: 11_172_423,
+      states: 9_600,
+      multiplyAdds: 556_035_584,
+      activationBytes: 4_917_276,
+      largest: { path: 'layer4.0.conv2', parameters: 2_359_296 },
+      training: {
+        batchSize: 2,
+        weights: 44_728_092,
+        gradients: 44_689_692,
+        optimizer: 89_379_384,
+        activations: 10_383_416,
+        total: 189_180_584,
+      },
+    })
+  })
+
+  test('summary of a trained model takes no shape', async () => {
+    const model = join(trained, 'model')
+    expect(await juanji(['summary', model, '--input', '32,32,3'])).toEqual({
+      code: 2,
+      out: '',
+      err:
+        'ConfigError: --input: a trained model has its own.\n' +
+        `  got       the folder ${model}\n` +
+        '  expected  this option together with one of simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n' +
+        '  fix       leave --input out\n',
+    })
   })
 
   test('--force replaces the model and leaves what else is in the folder', async () => {
@@ -309,27 +431,35 @@ describe('a model', () => {
 describe('training that ends otherwise', () => {
   const short = ['train', 'digits', '--limit', '200', '--epochs', '50', '--batch-size', '20']
 
-  test('Ctrl-C saves what there is and ends with 130', async () => {
+  test('Ctrl-C writes a checkpoint and ends with 130; the run goes on from there', async () => {
     const out = join(folder, 'run')
     let pressed = false
     const outcome = await juanji([...short, '--out', out], {
       watch(written, pressCtrlC) {
-        if (pressed || !written.includes('epoch 2/50')) return
+        if (pressed || !written.includes('epoch 2/50   loss')) return
         pressed = true
         pressCtrlC()
       },
     })
     expect(outcome.code).toBe(130)
     expect(outcome.err).toBe('Stopping after this step. Ctrl-C again quits at once.\n')
-    expect(outcome.out).toContain(`Stopped. Weights and history so far are in ${out}`)
-    expect(await readdir(out)).toEqual(['data.json', 'history.jsonl', 'weights.safetensors'])
-    expect(events(await readFile(join(out, 'history.jsonl'), 'utf8')).map((line) => line.epoch)).toEqual([
-      undefined,
-      1,
-      2,
-    ])
+    expect(outcome.out).toMatch(/Stopped, nothing is lost\. To go on: (npx )?juanji train --resume .*run\n/)
+    expect(await readdir(out)).toEqual(['checkpoints', 'data.json', 'history.jsonl'])
+    const epochs = async () => events(await readFile(join(out, 'history.jsonl'), 'utf8')).map((line) => line.epoch)
+    expect(await epochs()).toEqual([undefined, 1, 2])
     expect((await juanji(['evaluate', out])).err).toContain('the folder holds an unfinished run')
     expect((await juanji([...short, '--out', out])).err).toContain('the folder already holds an unfinished run')
+    pressed = false
+    const resumed = await juanji(['train', '--resume', out], {
+      watch(written, pressCtrlC) {
+        if (pressed || !written.includes('epoch 4/50   loss')) return
+        pressed = true
+        pressCtrlC()
+      },
+    })
+    expect(resumed.code).toBe(130)
+    expect(resumed.out).toMatch(/Going on with epoch 3, behind step \d+\./)
+    expect(await epochs()).toEqual([undefined, 1, 2, 3, 4])
   })
 
   test('a second Ctrl-C quits at once', async () => {
@@ -346,9 +476,21 @@ describe('training that ends otherwise', () => {
   test('training that diverges says so and leaves nothing', async () => {
     const outcome = await juanji([...short, '--optimizer', 'sgd', '--lr', '1e30', '--out', join(folder, 'run')])
     expect(outcome.code).toBe(1)
-    expect(outcome.err).toMatch(/^ConfigError: train: the loss is no longer a number: training has diverged\./)
-    expect(outcome.err).toContain('  fix       lower the learning rate with --lr, for instance to a tenth\n')
+    expect(outcome.err).toMatch(
+      /^ConfigError: fit: the (loss is|gradients are) no longer a number: training has diverged\./,
+    )
+    expect(outcome.err).toMatch(/ {2}got {7}loss .*, gradient norm .* in epoch 1, step \d+ .*, at learning rate \d/)
+    expect(outcome.err).toContain('  fix       begin again with a lower learning rate, for instance a tenth (--lr)')
     expect(await readdir(folder)).toEqual([])
+  })
+
+  test('training that is refused leaves the model that --force was to replace', async () => {
+    const model = join(folder, 'model')
+    await mkdir(model)
+    await writeFile(join(model, 'model.json'), 'old')
+    const argv = ['train', 'digits', '--limit', '100', '--batch-size', '99', '--out', model, '--force']
+    expect((await juanji(argv)).code).toBe(2)
+    expect(await readdir(model)).toEqual(['model.json'])
   })
 })
 
@@ -436,6 +578,6 @@ test('the process ends by itself, with the exit code of the command', async () =
   expect(await juanjiProcess(['train', 'minst'])).toEqual({
     code: 2,
     out: '',
-    err: "ConfigError: data set: there is no data set 'minst'.\n  expected  digits, mnist\n  fix       did you mean 'mnist'?\n",
+    err: "ConfigError: data set: there is no data set or folder 'minst'.\n  expected  a folder of pictures with one folder for each class, or digits, mnist, fashion-mnist, cifar10\n  fix       did you mean 'mnist'?\n",
   })
 })

@@ -11,6 +11,7 @@ import { cases as activations } from '../src/ops/activations.cases.ts'
 import { convCases } from '../src/ops/conv/conv.cases.ts'
 import { cases as elementwise } from '../src/ops/elementwise.cases.ts'
 import { cases as gather } from '../src/ops/gather.cases.ts'
+import { cases as image } from '../src/ops/image.cases.ts'
 import * as ops from '../src/ops/index.ts'
 import { cases as losses } from '../src/ops/loss.cases.ts'
 import { matmulCases } from '../src/ops/matmul.cases.ts'
@@ -42,6 +43,7 @@ const families: readonly (readonly [string, readonly OpCase[]])[] = [
   ['gather', gather],
   ['loss', losses],
   ['random', random],
+  ['image', image],
   ['matmul', matmulCases],
   ['pool', poolCases],
 ]
@@ -59,7 +61,9 @@ describe.each(testDevices)('cases on $name', (device) => {
   })
 })
 
-describe.each(families)('gradients of %s', (_family, cases) => {
+const withGradients = families.filter(([, cases]) => cases.some((record) => record.gradient === undefined))
+
+describe.each(withGradients)('gradients of %s', (_family, cases) => {
   const differentiable = cases.filter((record) => record.gradient === undefined)
   it.each(differentiable.map((record) => [record.name, record] as const))('%s', async (_name, record) => {
     await checkCaseGradients(record)
@@ -88,7 +92,7 @@ describe('the list of ops', () => {
     const checked = new Set(everyCase.filter((record) => record.gradient === undefined).flatMap((record) => record.ops))
     const unchecked = ops.allOps.filter((op) => op.gradient !== 'none' && !checked.has(op))
     // Their cases say why: they are steps with respect to their first operand.
-    expect(unchecked.map((op) => op.name)).toEqual(['reluMask', 'maxPoolGradient'])
+    expect(unchecked.map((op) => op.name)).toEqual(['reluMask', 'relu6Mask', 'maxPoolGradient'])
   })
   it('names no case twice', () => {
     const names = everyCase.map((record) => record.name)
@@ -144,6 +148,8 @@ describe('batch sizes', () => {
     flatten: (n) => ops.reshape(real(n, 4, 4, 3), [n, 48]),
     'slice, transpose and reshape': (n) =>
       ops.reshape(ops.transpose(ops.slice(real(n, 6, 4), [null, [1, 5]]), [0, 2, 1]), [n, 16]),
+    affineWarp: (n) => ops.affineWarp(real(n, 5, 6, 3), weights(n, 6)[0], { fill: 'edge' }),
+    colorMatrix: (n) => ops.colorMatrix(real(n, 5, 6, 3), weights(n, 3, 4)[0]),
     split: (n) => ops.mul(...(ops.split(real(n, 3, 8), 2, 2) as [Node, Node])),
   }
   /** Keys of all kernels that a function and its gradients ask for. */

@@ -17,7 +17,11 @@ import {
 
 const { optimizers, networks } = loadTraining()
 
-function makeOptimizer(name: 'sgd' | 'adam' | 'adamw', { learningRate, epsilon, ...options }: OptimizerOptions) {
+function makeOptimizer(
+  name: 'sgd' | 'adam' | 'adamw',
+  { learningRate, epsilon, ...rest }: OptimizerOptions & { readonly name?: string },
+) {
+  const { name: _, ...options } = rest
   if (name === 'sgd') return optim.sgd(learningRate, options)
   const make = name === 'adam' ? optim.adam : optim.adamw
   return make(learningRate, { ...options, eps: epsilon })

@@ -76,8 +76,26 @@ def convolution(work, batch, channels, size, filters, kernel, stride, groups):
     )
 
 
-def simple_cnn(work, batch=64):
-    net = nn.Sequential(
+def network(work, net, image, batch, make_optimizer):
+    net = net.to(memory_format=LAST)
+    optimizer = make_optimizer(net.parameters())
+    x = torch.randn(batch, *image).to(memory_format=LAST)
+    labels = torch.randint(0, 10, (batch,))
+
+    def step():
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), labels).backward()
+        optimizer.step()
+
+    step_ms = best_ms(step)
+    net.eval()
+    with torch.no_grad():
+        inference_ms = best_ms(lambda: net(x))
+    report(work, train_step_ms=step_ms, inference_ms=inference_ms, samples_per_s=1e3 * batch / step_ms)
+
+
+def simple_cnn():
+    return nn.Sequential(
         nn.Conv2d(1, 32, 3),
         nn.ReLU(),
         nn.Conv2d(32, 64, 3),
@@ -87,21 +105,53 @@ def simple_cnn(work, batch=64):
         nn.Linear(64 * 12 * 12, 128),
         nn.ReLU(),
         nn.Linear(128, 10),
-    ).to(memory_format=LAST)
-    adam = torch.optim.Adam(net.parameters())
-    x = torch.randn(batch, 1, 28, 28)
-    labels = torch.randint(0, 10, (batch,))
+    )
 
-    def step():
-        adam.zero_grad()
-        F.cross_entropy(net(x), labels).backward()
-        adam.step()
 
-    step_ms = best_ms(step)
-    net.eval()
-    with torch.no_grad():
-        inference_ms = best_ms(lambda: net(x))
-    report(work, train_step_ms=step_ms, inference_ms=inference_ms, samples_per_s=1e3 * batch / step_ms)
+class Block(nn.Module):
+    """A basic block; where the shape changes, a projection or zeros as further channels."""
+
+    def __init__(self, inputs, outputs, stride, projection):
+        super().__init__()
+        self.stride, self.zeros = stride, (outputs - inputs) // 2
+        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.shortcut = None
+        if stride > 1 and projection:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def around(self, x):
+        if self.shortcut is not None:
+            return self.shortcut(x)
+        if self.stride == 1:
+            return x
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.zeros, self.zeros))
+
+    def forward(self, x):
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.around(x))
+
+
+def resnet(widths, blocks, projection):
+    """A residual network for 32 x 32 pictures: a 3x3 stem, no pool."""
+    inputs = widths[0]
+    layers = [nn.Conv2d(3, inputs, 3, 1, 1, bias=False), nn.BatchNorm2d(inputs), nn.ReLU()]
+    for stage, outputs in enumerate(widths):
+        for i in range(blocks):
+            layers.append(Block(inputs, outputs, 2 if stage > 0 and i == 0 else 1, projection))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
+
+
+def momentum(parameters):
+    return torch.optim.SGD(parameters, 0.01, momentum=0.9)
+
+
+# how the network is made, image, batch, optimizer
+NETWORKS = {
+    "simple-cnn-28-b64": (simple_cnn, (1, 28, 28), 64, torch.optim.Adam),
+    "resnet20-cifar-b128": (lambda: resnet((16, 32, 64), 3, False), (3, 32, 32), 128, momentum),
+    "resnet18-cifar-b32": (lambda: resnet((64, 128, 256, 512), 2, True), (3, 32, 32), 32, momentum),
+}
 
 
 def main():
@@ -109,8 +159,9 @@ def main():
     for work, numbers in CONVOLUTIONS.items():
         if WANTED in (None, work):
             convolution(work, *numbers)
-    if WANTED in (None, "simple-cnn-28-b64"):
-        simple_cnn("simple-cnn-28-b64")
+    for work, (make, *numbers) in NETWORKS.items():
+        if WANTED in (None, work):
+            network(work, make(), *numbers)
 
 
 main()

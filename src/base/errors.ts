@@ -109,3 +109,9 @@ export function checkOptions(where: string, options: object, known: readonly str
     })
   }
 }
+
+/** @throws ConfigError unless `holds`: a number that is out of range */
+export function checkRange(where: string, name: string, value: unknown, holds: boolean, expected: string): void {
+  if (holds) return
+  throw new ConfigError({ where, what: `${name} makes no sense`, got: String(value), expected, fix: `correct ${name}` })
+}

@@ -12,6 +12,19 @@ export interface Task {
   readonly signal: AbortSignal
   /** From here on a wrong option is no longer a matter of usage: work has begun. */
   begin(): void
+  /** All is done and saved: a Ctrl-C that came too late to stop it is forgotten. */
+  complete(): void
+  /** Asks the command to stop, as the first Ctrl-C does. */
+  stop(): void
+  /**
+   * Calls the handler with every key until the command ends, Ctrl-C left out. False where no keys can be read: standard
+   * input is no terminal.
+   */
+  onKey(handler: (key: string) => void): boolean
+  /** Calls the handler when the command ends, whatever the end. */
+  atEnd(handler: () => void): void
+  /** Lines of standard input; there are no more after Ctrl-C. */
+  lines(): AsyncIterable<string>
 }
 
 /** Thrown by a command that stopped because it was asked to. */
@@ -45,11 +58,18 @@ export function makeRunner(io: Io, state: Progressed): Runner {
     state.json = options.json ?? false
     const terminal = new Terminal(io, state.json)
     const controller = new AbortController()
-    const stopListening = io.onInterrupt(() => {
-      if (controller.signal.aborted) return io.quit(130)
+    let complete = false
+    const stop = () => {
+      if (controller.signal.aborted) return
       controller.abort()
       terminal.note('Stopping after this step. Ctrl-C again quits at once.')
-    })
+    }
+    const atEnd = [
+      io.onInterrupt(() => {
+        if (controller.signal.aborted) io.quit(130)
+        else stop()
+      }),
+    ]
     try {
       await body({
         terminal,
@@ -57,11 +77,26 @@ export function makeRunner(io: Io, state: Progressed): Runner {
         begin: () => {
           state.begun = true
         },
+        complete: () => {
+          complete = true
+        },
+        stop,
+        onKey(handler) {
+          const stopReading = io.onKey(handler)
+          if (stopReading !== undefined) atEnd.push(stopReading)
+          return stopReading !== undefined
+        },
+        atEnd: (handler) => void atEnd.push(handler),
+        lines: () => io.lines(controller.signal),
       })
-      if (controller.signal.aborted) throw new Interrupted()
+      if (controller.signal.aborted && !complete) throw new Interrupted()
+    } catch (error) {
+      // What the signal stopped in the middle.
+      if (controller.signal.aborted && error === controller.signal.reason) throw new Interrupted()
+      throw error
     } finally {
+      for (const handler of atEnd) handler()
       terminal.done()
-      stopListening()
     }
   }
 }
@@ -119,4 +154,15 @@ export function unknownName(what: string, name: string, known: readonly string[]
     expected: known.join(', '),
     fix: didYouMean(name, known),
   })
+}
+
+/** A reader for options that are numbers in a range. */
+export function number(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !(value >= least && value <= most)) {
+      throw new InvalidArgumentError(`expected a number from ${least} to ${most}.`)
+    }
+    return value
+  }
 }

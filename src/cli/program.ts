@@ -4,6 +4,7 @@ import { ConfigError, JuanjiError, ShapeError } from '../base/errors.ts'
 import { version } from '../base/version.ts'
 import { type AddCommand, Interrupted, makeRunner, type Progressed } from './command.ts'
 import { addBench } from './commands/bench.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addEvaluate } from './commands/evaluate.ts'
 import { addExplain } from './commands/explain.ts'
@@ -12,7 +13,16 @@ import { addSummary } from './commands/summary.ts'
 import { addTrain } from './commands/train.ts'
 import type { Io } from './io.ts'
 
-const commands: readonly AddCommand[] = [addTrain, addEvaluate, addPredict, addSummary, addExplain, addBench, addDoctor]
+const commands: readonly AddCommand[] = [
+  addTrain,
+  addEvaluate,
+  addPredict,
+  addSummary,
+  addExplain,
+  addBench,
+  addDoctor,
+  addCompletion,
+]
 
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const
 
@@ -31,7 +41,8 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<numbe
   }
 }
 
-function makeProgram(io: Io, state: Progressed): Command {
+/** The program with all its commands; what they say goes to `io`. */
+export function makeProgram(io: Io, state: Progressed): Command {
   const program = new Command('juanji')
     .description('Train and use convolutional networks.')
     .version(version, '-V, --version', 'print the version')

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import {
   formatBar,
+  formatBytes,
   formatCount,
   formatDuration,
   formatPercent,
@@ -23,6 +24,20 @@ test('numbers, shares and times', () => {
     '1 h 0 min',
     '2 h 5 min',
     '? s',
+  ])
+})
+
+test('bytes', () => {
+  expect([0, 812.4, 999.6, 28_881, 999_949, 999_950, 170_052_171, 5e9, 2e15].map(formatBytes)).toEqual([
+    '0 B',
+    '812 B',
+    '1.0 kB',
+    '28.9 kB',
+    '999.9 kB',
+    '1.0 MB',
+    '170.1 MB',
+    '5.0 GB',
+    '2000.0 TB',
   ])
 })
 
@@ -58,6 +73,14 @@ test('the line leaves out what does not fit, and is never too long', () => {
   }
 })
 
+test('as long as nobody knows how many there are, the line counts', () => {
+  const counting = { label: 'pictures', done: 1234, total: undefined, rate: '310 pictures/s' }
+  expect(formatProgress(counting, 80)).toBe('pictures  1,234  310 pictures/s')
+  expect(formatProgress(counting, 16)).toBe('pictures  1,234')
+  expect(formatProgress(counting, 5)).toBe('pictu')
+  expect(formatPlainProgress(counting)).toBe('pictures  1,234  310 pictures/s')
+})
+
 test('a file gets no bar', () => {
   expect(formatPlainProgress(progress)).toBe(
     'epoch 2/3  50 %  5.0 s left  3,400 images/s  loss 0.0912  accuracy 97.1 %',
@@ -73,4 +96,10 @@ test('a table aligns numbers to the right', () => {
       ['longer', '2.5'],
     ]),
   ).toEqual(['work      ms', 'a       10.0', 'longer   2.5'])
+  expect(
+    formatTable([
+      ['猫', '10.0'],
+      ['dog', '2.5'],
+    ]),
+  ).toEqual(['猫   10.0', 'dog   2.5'])
 })

@@ -66,13 +66,25 @@ const convolutions: Readonly<Record<string, Convolution>> = {
   'depthwise7x7-96@56': depthwise(8, 96, 56, 7),
 }
 
-const networks: Readonly<Record<string, () => Promise<BenchmarkRow>>> = { 'simple-cnn-28-b64': simpleCnnWork }
+interface Network {
+  readonly make: models.Architecture
+  readonly input: Shape
+  readonly batch: number
+  readonly optimizer: () => optim.Optimizer
+}
+
+const momentum = () => optim.sgd(0.01, { momentum: 0.9 })
+const networks: Readonly<Record<string, Network>> = {
+  'simple-cnn-28-b64': { make: models.simpleCnn, input: [28, 28, 1], batch: 64, optimizer: () => optim.adam() },
+  'resnet20-cifar-b128': { make: models.resnet20, input: [32, 32, 3], batch: 128, optimizer: momentum },
+  'resnet18-cifar-b32': { make: models.resnet18, input: [32, 32, 3], batch: 32, optimizer: momentum },
+}
 
 export const workNames: readonly string[] = [...Object.keys(convolutions), ...Object.keys(networks)]
 
 /** Measures one work on the device that computes. */
 export function runWork(name: string): Promise<BenchmarkRow> {
-  return name in networks ? networks[name]() : convolutionWork(name, convolutions[name])
+  return name in networks ? networkWork(name, networks[name]) : convolutionWork(name, convolutions[name])
 }
 
 /** Best of seven after two warm-ups, in milliseconds. */
@@ -144,23 +156,23 @@ async function convolutionWork(work: string, c: Convolution): Promise<BenchmarkR
   }
 }
 
-/** One step of Adam at batch 64, and one pass forward. */
-async function simpleCnnWork(): Promise<BenchmarkRow> {
-  const batch = 64
-  const model = init(models.simpleCnn(), { input: [28, 28, 1], seed: 1 })
-  const adam = optim.adam()
+/** One step of training, and one pass forward. */
+async function networkWork(work: string, { make, input, batch, optimizer }: Network): Promise<BenchmarkRow> {
+  const classes = 10
+  const model = init(make({ classes, input }), { input, seed: 1 })
+  const rule = optimizer()
   const random = new Random(1, 'labels')
-  const x = randomState('x', [batch, 28, 28, 1], 1)
+  const x = randomState('x', [batch, ...input], 1)
   const labels = new State(
     'labels',
     [batch],
-    Int32Array.from({ length: batch }, () => random.integer(10)),
+    Int32Array.from({ length: batch }, () => random.integer(classes)),
     'i32',
   )
-  const logits = emptyState('logits', [batch, 10])
+  const logits = emptyState('logits', [batch, classes])
   const step = compile(() => {
     const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
-    adam.update(model.parameters, gradients)
+    rule.update(model.parameters, gradients)
     return loss
   })
   const infer = compile(() => {
@@ -171,10 +183,5 @@ async function simpleCnnWork(): Promise<BenchmarkRow> {
   const stepMs = await bestMs(step)
   model.eval()
   const inferenceMs = await bestMs(infer)
-  return {
-    work: 'simple-cnn-28-b64',
-    train_step_ms: stepMs,
-    inference_ms: inferenceMs,
-    samples_per_s: (batch / stepMs) * 1e3,
-  }
+  return { work, train_step_ms: stepMs, inference_ms: inferenceMs, samples_per_s: (batch / stepMs) * 1e3 }
 }

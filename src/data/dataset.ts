@@ -31,6 +31,12 @@ export interface Dataset {
   batches(options: BatchOptions): AsyncIterable<Batch>
 }
 
+/** What is learned from, and what is only looked at when all is decided. */
+export interface TrainTest {
+  readonly train: Dataset
+  readonly test: Dataset
+}
+
 export interface BatchOptions {
   readonly size: number
   /** Shuffles; equal seeds and epochs give equal orders. */
@@ -56,6 +62,18 @@ export function checkBatchSize(where: string, size: number): void {
     got: String(size),
     expected: 'a whole number of at least 1',
     fix: 'use for instance 64',
+  })
+}
+
+/** @throws ConfigError when a batch is larger than what there is to learn from */
+export function checkBatchFits(where: string, size: number, samples: number): void {
+  if (size <= samples) return
+  throw new ConfigError({
+    where,
+    what: 'the batch is larger than the data',
+    got: `batches of ${size}, ${samples} samples to learn from`,
+    expected: `at most ${samples}`,
+    fix: 'make the batch smaller: several updates an epoch learn more',
   })
 }
 

@@ -1,9 +1,12 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { datasets, generateDigits } from './index.ts'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { send, serve, type TestServer } from '../../test/http-server.ts'
+import { FormatError } from '../base/errors.ts'
+import { type DownloadProgress, datasets, generateDigits } from './index.ts'
+import { fashionFiles } from './mnist.ts'
 
 describe('digits', () => {
   test('has the sizes it promises', async () => {
@@ -96,8 +99,8 @@ describe('mnist', () => {
     expect(await message()).toBe(
       "ConfigError: DIR: some of MNIST's files are missing.\n" +
         '  got       no t10k-images-idx3-ubyte\n' +
-        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each plain or as .gz\n' +
-        '  fix       get them from https://ossci-datasets.s3.amazonaws.com/mnist/ (the name and .gz), or name the folder that holds them',
+        '  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or as .gz\n' +
+        '  fix       leave the folder out to have them downloaded, or get them from https://ossci-datasets.s3.amazonaws.com/mnist/',
     )
   })
 
@@ -136,5 +139,126 @@ describe('mnist', () => {
   test('pictures of two sizes', async () => {
     await write('t10k-images.idx3-ubyte', idx([2, 3, 2], new Array(12).fill(0)))
     expect(await message()).toMatch(/t10k-images\.idx3-ubyte: the test pictures have another size/)
+  })
+})
+
+describe('where the files are', () => {
+  let folder: string
+  let server: TestServer | undefined
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'juanji-named-'))
+    vi.stubEnv('JUANJI_CACHE', join(folder, 'cache'))
+    vi.stubEnv('JUANJI_DATA', join(folder, 'data'))
+    // Nothing may be asked of the network.
+    vi.stubEnv('JUANJI_MIRROR', 'http://127.0.0.1:1')
+  })
+  afterEach(async () => {
+    vi.unstubAllEnvs()
+    await server?.close()
+    server = undefined
+    await rm(folder, { recursive: true })
+  })
+
+  /** The four files, with `count` pictures in each part. */
+  async function write(place: string, count: number): Promise<string> {
+    const path = join(folder, place)
+    await mkdir(path, { recursive: true })
+    for (const part of ['train', 't10k']) {
+      await writeFile(join(path, `${part}-images-idx3-ubyte.gz`), gzipSync(pictures(count)))
+      await writeFile(join(path, `${part}-labels-idx1-ubyte.gz`), gzipSync(idx([count], new Array(count).fill(9))))
+    }
+    return path
+  }
+
+  const messageOf = async (action: Promise<unknown>) => {
+    const error = await action.catch((thrown: Error) => thrown)
+    return `${(error as Error).name}: ${(error as Error).message}`.replaceAll(folder, 'DIR')
+  }
+
+  test('the folder that is named, JUANJI_DATA, the cache', async () => {
+    const named = await write('named', 1)
+    await write('data/images/fashion-mnist', 2)
+    await write('cache/images/fashion-mnist', 3)
+    const length = async (options: object) => (await datasets.fashionMnist(options)).train.length
+    expect(await length({ data: named, download: false })).toBe(1)
+    expect(await length({ download: false })).toBe(2)
+    // A part of the files is not enough.
+    await rm(join(folder, 'data/images/fashion-mnist/t10k-labels-idx1-ubyte.gz'))
+    expect(await length({ download: false })).toBe(3)
+    vi.stubEnv('JUANJI_DATA', '')
+    expect(await length({})).toBe(3)
+  })
+
+  test('nowhere, and they are not to be downloaded', async () => {
+    expect(await messageOf(datasets.fashionMnist({ download: false }))).toBe(
+      `ConfigError: fashion-mnist: Fashion-MNIST's files are not here, and are not to be downloaded.
+  got       nothing in DIR/data/images/fashion-mnist nor in the cache
+  expected  train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or as .gz
+  fix       let them be downloaded, name their folder (--data DIR, or { data } in code), or set JUANJI_DATA to a folder that holds them`,
+    )
+  })
+
+  test('a file of the cache that was damaged later', async () => {
+    const path = join(await write('cache/images/mnist', 1), 't10k-images-idx3-ubyte.gz')
+    await writeFile(path, gzipSync(pictures(1)).subarray(0, 20))
+    expect(await messageOf(datasets.mnist())).toMatch(
+      /^FormatError: DIR\/cache\/images\/mnist\/t10k-images-idx3-ubyte\.gz: the gzip data is damaged: .*\n.*\n.*\n {2}fix {7}remove this file: it is downloaded again the next time$/,
+    )
+  })
+
+  test('the classes of Fashion-MNIST', async () => {
+    const { train } = await datasets.fashionMnist({ data: await write('named', 1) })
+    expect(train.classes[(await train.get(0)).y]).toBe('Ankle boot')
+    expect(train.classes).toHaveLength(10)
+  })
+
+  test('a mistyped option is named', async () => {
+    expect(await messageOf(datasets.cifar10({ mirrors: 'x' } as object))).toBe(
+      `ConfigError: datasets.cifar10: unknown option 'mirrors'.
+  expected  data, download, mirror, onProgress, signal
+  fix       did you mean 'mirror'?`,
+    )
+  })
+
+  /** A mirror of the real files; those that are not here are missing on it. */
+  async function mirror(root: string): Promise<void> {
+    for (const name of ['NO_PROXY', 'no_proxy']) vi.stubEnv(name, '*')
+    server = await serve(async (request, response) => {
+      const content = await readFile(join(root, 'images', request.url ?? '')).catch(() => undefined)
+      if (content === undefined) response.writeHead(404).end()
+      else send(request, response, content)
+    })
+    vi.stubEnv('JUANJI_MIRROR', server.url)
+  }
+
+  test('the real MNIST is downloaded once', async (context) => {
+    vi.unstubAllEnvs()
+    const root = process.env.JUANJI_DATA
+    if (root === undefined) context.skip('JUANJI_DATA is not set')
+    vi.stubEnv('JUANJI_DATA', undefined)
+    vi.stubEnv('JUANJI_CACHE', join(folder, 'cache'))
+    await mirror(root ?? '')
+    const told: DownloadProgress[] = []
+    const { train, test } = await datasets.mnist({ onProgress: (progress) => told.push(progress) })
+    expect([train.length, test.length]).toEqual([60_000, 10_000])
+    expect((await test.get(0)).y).toBe(7)
+    const names = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1']
+    expect(server?.requests.map(({ url }) => url)).toEqual(names.map((name) => `/mnist/${name}-ubyte.gz`))
+    expect(told.filter(({ state }) => state === 'done')).toHaveLength(4)
+    await datasets.mnist({ mirror: 'http://127.0.0.1:1' })
+    expect(await readdir(join(folder, 'cache/images/mnist'))).toHaveLength(4)
+  })
+
+  test("the sums of Fashion-MNIST's labels are those of the real files", async (context) => {
+    vi.unstubAllEnvs()
+    const root = process.env.JUANJI_DATA
+    if (root === undefined) context.skip('JUANJI_DATA is not set')
+    for (const remote of fashionFiles.remotes.filter(({ name }) => name.includes('labels'))) {
+      const content = await readFile(join(root ?? '', 'images', 'fashion-mnist-sample', remote.name))
+      expect(content.length).toBe(remote.bytes)
+      await remote.check(content, remote.url)
+      content[1000] ^= 1
+      await expect(remote.check(content, remote.url)).rejects.toThrow(FormatError)
+    }
   })
 })

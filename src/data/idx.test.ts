@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -203,5 +204,24 @@ describe('MNIST', () => {
       expect(new Set(list.data).size).toBe(10)
     }
     expect([...read('t10k-labels-idx1-ubyte.gz').data.subarray(0, 8)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9])
+  })
+})
+
+describe('Fashion-MNIST', () => {
+  const folder = join(process.env.JUANJI_DATA ?? '', 'images', 'fashion-mnist-sample')
+
+  it('is read from files with names of their own', (context) => {
+    if (process.env.JUANJI_DATA === undefined) context.skip('JUANJI_DATA is not set')
+    if (!existsSync(folder)) context.skip(`there is no ${folder}`)
+    const read = (name: string) => readIdx(gunzipSync(readFileSync(join(folder, name))), name)
+    const pictures = read('sample900-images-idx3-ubyte.gz')
+    const list = read('sample900-labels-idx1-ubyte.gz')
+    checkIdxPair('images', pictures, 'labels', list)
+    expect(pictures.shape).toEqual([900, 28, 28])
+    expect([...list.data]).toEqual(Array.from({ length: 900 }, (_, i) => Math.floor(i / 90)))
+    // Of the pixels alone, as another program computed it.
+    expect(createHash('sha256').update(pictures.data).digest('hex')).toBe(
+      '86efcd8ae29baccc34638f6a479365dfbb1b54fe1c3cac41a71a694b9d4cd220',
+    )
   })
 })

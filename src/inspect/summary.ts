@@ -1,36 +1,141 @@
 /** What a network is made of and what it costs. */
-import type { Shape } from '../base/shape.ts'
+import { type Shape, sizeOf } from '../base/shape.ts'
 import type { Layer, LayerReport } from '../nn/index.ts'
 import { describe } from '../nn/model.ts'
 
+const bytesOfF32 = 4
+
 export interface LayerSummary extends LayerReport {
-  /** Input pixels along height (or length) that one output value depends on; undefined once all of them may count. */
+  /**
+   * Input pixels along the height (or the length) that one output value depends on, counted from the kernels, so that it
+   * may reach over the edge of small pictures; undefined where all pixels count, as after a global pool.
+   */
   readonly receptiveField: number | undefined
+  /**
+   * Memory that training keeps of one sample, f32. 0 for layers that work in place: activations whose gradient reads
+   * their result, dropout, flatten, shortcuts without parameters.
+   */
+  readonly activationBytes: number
+  readonly layers?: readonly LayerSummary[]
 }
 
 export interface Summary {
   readonly input: Shape
   readonly output: Shape
+  /** The net with all that is inside, as a tree; numbers of layers that hold others are sums. */
+  readonly root: LayerSummary
+  /** The layers that hold no others, in order. */
   readonly layers: readonly LayerSummary[]
   readonly parameters: number
-  /** For one sample, forward. */
+  /** Parameters that are not frozen. */
+  readonly trainable: number
+  /** Values beside the parameters: running statistics. */
+  readonly states: number
+  /** For one sample, forward. A batch norm counts one for each value. */
   readonly multiplyAdds: number
+  /** Kept of one sample while training, f32. */
+  readonly activationBytes: number
+  /** The layer with the most parameters; undefined where there are none. */
+  readonly largest?: LayerSummary
 }
 
-/** Describes every layer for samples of a shape; makes no parameters. @throws ShapeError when the layers do not fit */
-export function summarize(net: Layer, input: Shape): Summary {
-  const { reports, output } = describe(net, input)
-  let field: number | undefined = 1
-  let jump = 1
-  // Layers aside (shortcuts) see less than the path they go around.
-  const layers = reports.map((report): LayerSummary => {
-    const aside = report.path.split('.').includes('shortcut')
-    if (report.window !== undefined && field !== undefined && !aside) {
-      field += (report.window.kernelSize[0] - 1) * report.window.dilation[0] * jump
-      jump *= report.window.stride[0]
-    } else if (report.input.length > 1 && report.output.length === 1) field = undefined
-    return { ...report, receptiveField: aside || report.input.length < 2 ? undefined : field }
-  })
-  const sum = (of: (report: LayerReport) => number) => reports.reduce((total, report) => total + of(report), 0)
-  return { input, output, layers, parameters: sum((r) => r.parameters), multiplyAdds: sum((r) => r.multiplyAdds) }
+export interface SummaryOptions {
+  /** Whether the parameter at a path is trained; default: all are. */
+  readonly trainable?: (path: string) => boolean
+}
+
+/** What one output value depends on, and how far apart neighbouring ones look; undefined: on all of the input. */
+type Field = { readonly size: number; readonly jump: number } | undefined
+
+function leave(report: LayerReport, field: Field): Field {
+  // A vector has no place left: whatever made it saw everything.
+  if (field === undefined || report.output.length === 1) return undefined
+  if (report.window === undefined) return field
+  const { kernelSize, stride, dilation } = report.window
+  return { size: field.size + (kernelSize[0] - 1) * dilation[0] * field.jump, jump: field.jump * stride[0] }
+}
+
+/** What comes out where branches meet depends on all of them: their windows have one centre, the widest holds the rest. */
+function widest(fields: readonly Field[]): Field {
+  return fields.reduce((a, b) =>
+    a === undefined || b === undefined ? undefined : { size: Math.max(a.size, b.size), jump: Math.max(a.jump, b.jump) },
+  )
+}
+
+function summarizeLayer(report: LayerReport, field: Field): { readonly summary: LayerSummary; readonly field: Field } {
+  const { layers: inside, ...own } = report
+  if (inside === undefined) {
+    const out = leave(report, field)
+    const activationBytes = report.inPlace === true ? 0 : bytesOfF32 * sizeOf(report.output)
+    return { summary: { ...own, receptiveField: out?.size, activationBytes }, field: out }
+  }
+  const prefix = report.path === '' ? 0 : report.path.length + 1
+  const named = new Map(inside.map((layer) => [layer.path.slice(prefix), layer]))
+  const layers: LayerSummary[] = []
+  const chain = (names: readonly string[]): Field => {
+    let at = field
+    for (const name of names) {
+      const inner = summarizeLayer(named.get(name) as LayerReport, at)
+      layers.push(inner.summary)
+      at = inner.field
+    }
+    return at
+  }
+  const out = widest((report.branches ?? [[...named.keys()]]).map(chain))
+  const activationBytes = layers.reduce((sum, layer) => sum + layer.activationBytes, 0)
+  return { summary: { ...own, layers, receptiveField: out?.size, activationBytes }, field: out }
+}
+
+const leaves = (layer: LayerSummary): readonly LayerSummary[] => layer.layers?.flatMap(leaves) ?? [layer]
+
+/**
+ * Describes every layer for samples of a shape; makes no parameters. Receptive fields are those of Araujo et al. 2019,
+ * "Computing receptive fields of convolutional neural networks".
+ * @throws ShapeError when the layers do not fit
+ * @example
+ * summarize(models.resnet18(), [224, 224, 3]).multiplyAdds // 1_816_557_056
+ */
+export function summarize(net: Layer, input: Shape, options: SummaryOptions = {}): Summary {
+  const { root: report, output } = describe(net, input, options)
+  const root = summarizeLayer(report, { size: 1, jump: 1 }).summary
+  const layers = leaves(root)
+  const [largest] = layers.filter((layer) => layer.parameters > 0).toSorted((a, b) => b.parameters - a.parameters)
+  const { parameters, trainable, states, multiplyAdds, activationBytes } = root
+  return {
+    input,
+    output,
+    root,
+    layers,
+    parameters,
+    trainable,
+    states,
+    multiplyAdds,
+    activationBytes,
+    largest,
+  }
+}
+
+/** All in bytes. */
+export interface TrainingMemory {
+  /** Parameters and running statistics. */
+  readonly weights: number
+  readonly gradients: number
+  /** Adam's two averages of each trained parameter. */
+  readonly optimizer: number
+  /** The batch, what is kept of it for the backward pass, and the largest of that once more: a gradient on its way. */
+  readonly activations: number
+  readonly total: number
+}
+
+/**
+ * About how much memory a training step with Adam takes, f32. Plans of whole steps differ from it by some 15 %: gradients
+ * of weights are rarely all there at once, and some algorithms need room to work in.
+ */
+export function trainingMemory(summary: Summary, batchSize: number): TrainingMemory {
+  const largest = summary.layers.reduce((most, layer) => Math.max(most, layer.activationBytes), 0)
+  const weights = bytesOfF32 * (summary.parameters + summary.states)
+  const gradients = bytesOfF32 * summary.trainable
+  const optimizer = 2 * bytesOfF32 * summary.trainable
+  const activations = batchSize * (bytesOfF32 * sizeOf(summary.input) + summary.activationBytes + largest)
+  return { weights, gradients, optimizer, activations, total: weights + gradients + optimizer + activations }
 }

@@ -1,11 +1,15 @@
+export type { Checkpoint, CheckpointTensor } from './checkpoint.ts'
+export { bestFile, checkpointFolder, readCheckpoint, stepFile, writeCheckpoint } from './checkpoint.ts'
+export { Field } from './json-fields.ts'
 export type { LoadedModel, ModelContents, ModelInfo } from './model-folder.ts'
 export {
   claimModelFolder,
   clearModelFolder,
+  hasCheckpoint,
   loadModel,
   nextRunFolder,
   saveModel,
-  saveUnfinishedRun,
+  writeData,
   writeHistory,
 } from './model-folder.ts'
 export type { SafetensorsArray, SafetensorsDType, SafetensorsFile, SafetensorsTensor } from './safetensors.ts'

@@ -5,7 +5,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as nn from '../nn/index.ts'
 import { init } from '../nn/model.ts'
 import { tensor } from '../tensor/index.ts'
-import { claimModelFolder, loadModel, nextRunFolder, saveModel, saveUnfinishedRun } from './model-folder.ts'
+import {
+  claimModelFolder,
+  clearModelFolder,
+  hasCheckpoint,
+  loadModel,
+  nextRunFolder,
+  saveModel,
+  writeHistory,
+} from './model-folder.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -143,13 +151,25 @@ describe('damage', () => {
   })
 
   test('an unfinished run', async () => {
-    await saveUnfinishedRun(folder, { model: makeModel(), history: [{ options: {} }] })
+    await writeHistory(folder, [{ options: {} }])
     expect(await message()).toBe(
       'FormatError: DIR: the folder holds an unfinished run: there is no model.json.\n' +
-        '  got       history.jsonl, weights.safetensors\n' +
+        '  got       history.jsonl\n' +
         '  expected  model.json and weights.safetensors\n' +
-        '  fix       train again (with --force to replace the run), and let it end',
+        '  fix       let it end: juanji train --resume with this folder, or train again with --force',
     )
+  })
+
+  test('checkpoints are a run too, and clearing takes them and nothing else away', async () => {
+    const checkpoints = join(folder, 'checkpoints')
+    await mkdir(checkpoints)
+    expect(await hasCheckpoint(folder)).toBe(false)
+    for (const name of ['step-00000001.safetensors', 'best-00001.safetensors', 'best-00001.safetensors.x.tmp', 'mine'])
+      await writeFile(join(checkpoints, name), '')
+    expect(await hasCheckpoint(folder)).toBe(true)
+    await expect(claimModelFolder(folder)).rejects.toThrow('the folder already holds an unfinished run')
+    await clearModelFolder(folder)
+    expect(await readdir(checkpoints)).toEqual(['mine'])
   })
 
   test('some other folder', async () => {

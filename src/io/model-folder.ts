@@ -5,6 +5,7 @@
  *     weights.safetensors  parameters and running statistics, named as in model.json, channels last
  *     data.json            what it was trained on
  *     history.jsonl        first line: options and machine; then one line an epoch
+ *     checkpoints/         what the run needs to go on from where it was stopped
  */
 import {
   exists,
@@ -23,12 +24,13 @@ import type { LayerJson } from '../nn/index.ts'
 import { layerFromJson } from '../nn/index.ts'
 import { type Json, layerToJson } from '../nn/layer.ts'
 import { describe, init, type Model } from '../nn/model.ts'
+import { checkpointFile, checkpointFolder, stepFile } from './checkpoint.ts'
 import { Field, showJson } from './json-fields.ts'
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from './safetensors.ts'
 
 const formatName = 'juanji-model'
 const formatVersion = 1
-/** All that a run writes into its folder; nothing else in a folder is ever removed. */
+/** All that a run writes into its folder, and the checkpoints; nothing else in a folder is ever removed. */
 const ownFiles = ['model.json', 'weights.safetensors', 'data.json', 'history.jsonl'] as const
 
 type JsonRecord = { readonly [name: string]: Json }
@@ -84,7 +86,9 @@ export async function claimModelFolder(
     }
     const holds = (await exists(joinPath(folder, 'model.json')))
       ? 'a model'
-      : (await exists(joinPath(folder, 'history.jsonl'))) || (await exists(joinPath(folder, 'weights.safetensors')))
+      : (await exists(joinPath(folder, 'history.jsonl'))) ||
+          (await exists(joinPath(folder, 'weights.safetensors'))) ||
+          (await hasCheckpoint(folder))
         ? 'an unfinished run'
         : undefined
     if (holds !== undefined && options.force !== true) {
@@ -92,7 +96,7 @@ export async function claimModelFolder(
         where: folder,
         what: `the folder already holds ${holds}`,
         expected: 'a new or empty folder',
-        fix: 'choose another folder, or replace what is there with --force (in code: force: true)',
+        fix: `${holds === 'a model' ? '' : 'go on with it (--resume), '}choose another folder, or replace what is there with --force (in code: force: true)`,
       })
     }
   }
@@ -126,6 +130,23 @@ export async function nextRunFolder(root: string, name: string): Promise<string>
 /** Removes what a run writes, model.json first, and leaves everything else in the folder alone. */
 export async function clearModelFolder(folder: string): Promise<void> {
   for (const name of ownFiles) await removeTree(joinPath(folder, name))
+  const checkpoints = joinPath(folder, checkpointFolder)
+  if (!(await isDirectory(checkpoints))) return
+  for (const name of await readDirectory(checkpoints)) {
+    if (checkpointFile.test(name)) await removeTree(joinPath(checkpoints, name))
+  }
+  if ((await readDirectory(checkpoints)).length === 0) await removeTree(checkpoints)
+}
+
+/** Whether a run left something in its folder that it can go on from. */
+export async function hasCheckpoint(folder: string): Promise<boolean> {
+  const checkpoints = joinPath(folder, checkpointFolder)
+  return (await isDirectory(checkpoints)) && (await readDirectory(checkpoints)).some((name) => stepFile.test(name))
+}
+
+/** Writes data.json: a run does so before it begins, so that it is known what it has seen. */
+export async function writeData(folder: string, data: JsonRecord): Promise<void> {
+  await writeFileAtomic(joinPath(folder, 'data.json'), `${showJson(data)}\n`)
 }
 
 /** Writes history.jsonl: a run does so after every epoch, so that a crash loses none. */
@@ -151,12 +172,6 @@ export async function saveModel(
   await writeFileAtomic(joinPath(folder, 'model.json'), `${showJson(modelJson(contents))}\n`)
 }
 
-/** Writes what there is of a run that was stopped: all but model.json. */
-export async function saveUnfinishedRun(folder: string, contents: ModelContents): Promise<void> {
-  await makeDirectory(folder)
-  await writeParts(folder, contents)
-}
-
 async function writeParts(folder: string, { model, data, history }: ModelContents): Promise<void> {
   const tensors = new Map<string, SafetensorsTensor>()
   for (const [name, value] of await model.save()) {
@@ -165,7 +180,7 @@ async function writeParts(folder: string, { model, data, history }: ModelContent
   const metadata = { format: formatName, layout: 'channels-last', juanji: version }
   await writeFileAtomic(joinPath(folder, 'weights.safetensors'), writeSafetensors(tensors, metadata))
   if (data !== undefined) {
-    await writeFileAtomic(joinPath(folder, 'data.json'), `${showJson(data)}\n`)
+    await writeData(folder, data)
   }
   if (history !== undefined) await writeHistory(folder, history)
 }
@@ -282,7 +297,7 @@ async function modelJsonPath(folder: string): Promise<string> {
     got: entries.length === 0 ? 'an empty folder' : entries.slice(0, 8).join(', ') + (entries.length > 8 ? ', …' : ''),
     expected: 'model.json and weights.safetensors',
     fix: unfinished
-      ? 'train again (with --force to replace the run), and let it end'
+      ? 'let it end: juanji train --resume with this folder, or train again with --force'
       : 'name the folder that the training wrote',
   })
 }

@@ -3,24 +3,35 @@ import { sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import type { Json, Layer } from './layer.ts'
 
-function pointwise(type: string, apply: (x: t.Tensor) => t.Tensor, options: { [name: string]: Json } = {}): Layer {
+type Apply = (x: t.Tensor) => t.Tensor
+type Options = { readonly [name: string]: Json }
+
+function pointwise(type: string, apply: Apply, options: Options = {}): Layer {
   return { type, options, build: (_scope, input) => ({ output: input, apply }) }
 }
 
+/** One whose gradient reads the result alone, so that nobody needs what arrived. */
+function inPlace(type: string, apply: Apply, options: Options = {}): Layer {
+  return { ...pointwise(type, apply, options), cost: () => ({ multiplyAdds: 0, inPlace: true }) }
+}
+
 /** max(x, 0) */
-export const relu = (): Layer => pointwise('relu', t.relu)
+export const relu = (): Layer => inPlace('relu', t.relu)
+/** min(max(x, 0), 6) (Sandler et al. 2018, "MobileNetV2", section 3: for arithmetic of low precision). */
+export const relu6 = (): Layer => inPlace('relu6', t.relu6)
 /** x where positive, slope · x elsewhere. */
-export const leakyRelu = (slope = 0.01): Layer => pointwise('leakyRelu', (x) => t.leakyRelu(x, slope), { slope })
-export const elu = (alpha = 1): Layer => pointwise('elu', (x) => t.elu(x, alpha), { alpha })
+export const leakyRelu = (slope = 0.01): Layer =>
+  (slope > 0 ? inPlace : pointwise)('leakyRelu', (x) => t.leakyRelu(x, slope), { slope })
+export const elu = (alpha = 1): Layer => (alpha >= 0 ? inPlace : pointwise)('elu', (x) => t.elu(x, alpha), { alpha })
 /** x · Φ(x) */
 export const gelu = (form: 'erf' | 'tanh' = 'erf'): Layer => pointwise('gelu', (x) => t.gelu(x, form), { form })
 /** x · sigmoid(x) */
 export const silu = (): Layer => pointwise('silu', t.silu)
-export const sigmoid = (): Layer => pointwise('sigmoid', t.sigmoid)
-export const tanh = (): Layer => pointwise('tanh', t.tanh)
+export const sigmoid = (): Layer => inPlace('sigmoid', t.sigmoid)
+export const tanh = (): Layer => inPlace('tanh', t.tanh)
 export const hardSwish = (): Layer => pointwise('hardSwish', t.hardSwish)
 /** Probabilities along the last axis. Losses want logits: leave it out while training with crossEntropy. */
-export const softmax = (): Layer => pointwise('softmax', (x) => t.softmax(x))
+export const softmax = (): Layer => inPlace('softmax', (x) => t.softmax(x))
 
 /** [batch, …] to [batch, features], rows of channels innermost. */
 export function flatten(): Layer {
@@ -28,6 +39,7 @@ export function flatten(): Layer {
     type: 'flatten',
     options: {},
     build: (_scope, input) => ({ output: [sizeOf(input)], apply: (x) => x.reshape([x.shape[0], sizeOf(input)]) }),
+    cost: () => ({ multiplyAdds: 0, inPlace: true }),
   }
 }
 
@@ -53,5 +65,7 @@ export function dropout(rate = 0.5): Layer {
       output: input,
       apply: (x) => (scope.training() && rate > 0 ? t.dropout(x, rate, scope.randomKey(), scope.stream) : x),
     }),
+    // The mask is drawn again when the gradient needs it.
+    cost: () => ({ multiplyAdds: 0, inPlace: true }),
   }
 }

@@ -1,6 +1,7 @@
 import { ConfigError, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import { conv1d as conv1dOf, conv2d as conv2dOf, type Tensor } from '../tensor/index.ts'
+import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
 import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
 
 /** `'valid'`, `'same'`, `'full'`, a number for all sides, or `[before, after]` for every axis. */
@@ -17,6 +18,8 @@ export interface ConvOptions {
   readonly groups?: number
   /** Default true; leave it out in front of a batch norm. */
   readonly bias?: boolean
+  /** How the weight begins; the bias then begins at 0. Default: PyTorch's, both uniform within ±1/√fan-in. */
+  readonly initializer?: WeightInitializer
 }
 
 interface Description {
@@ -46,6 +49,7 @@ function given(options: ConvOptions): { [name: string]: Json } {
 function convolution(description: Description): Layer {
   const { type, rank, kernelSize, conv } = description
   const op = rank === 1 ? conv1dOf : conv2dOf
+  checkInitializer(`nn.${type}`, conv.initializer)
   return {
     type,
     options: description.options,
@@ -72,10 +76,9 @@ function convolution(description: Description): Layer {
         })
       }
       const shape = [...kernelSize, inChannels / groups, filters]
-      // PyTorch's default: kaiming_uniform with a = √5 is uniform in ±1/√fan-in, for weight and bias alike.
-      const bound = 1 / Math.sqrt(sizeOf(shape.slice(0, -1)))
-      const weight = scope.parameter('weight', shape, { kind: 'uniform', bound })
-      const bias = conv.bias === false ? undefined : scope.parameter('bias', [filters], { kind: 'uniform', bound })
+      const first = firstValues(conv.initializer, shape)
+      const weight = scope.parameter('weight', shape, first.weight)
+      const bias = conv.bias === false ? undefined : scope.parameter('bias', [filters], first.bias)
       const apply = (x: Tensor): Tensor =>
         op(x, weight.value, {
           stride: conv.stride,

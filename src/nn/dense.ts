@@ -1,12 +1,20 @@
 import { ConfigError } from '../base/errors.ts'
 import { type Tensor, take } from '../tensor/index.ts'
+import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
 import type { Layer } from './layer.ts'
+
+export interface LinearOptions {
+  /** Default true. */
+  readonly bias?: boolean
+  /** How the weight begins; the bias then begins at 0. Default: PyTorch's, both uniform within ±1/√inFeatures. */
+  readonly initializer?: WeightInitializer
+}
 
 /**
  * y = x · weight + bias along the last axis. weight [inFeatures, outFeatures].
  * @throws ConfigError on fewer than one feature
  */
-export function linear(features: number, options: { readonly bias?: boolean } = {}): Layer {
+export function linear(features: number, options: LinearOptions = {}): Layer {
   if (!Number.isInteger(features) || features < 1) {
     throw new ConfigError({
       where: 'nn.linear',
@@ -16,15 +24,20 @@ export function linear(features: number, options: { readonly bias?: boolean } = 
       fix: 'give the number of outputs',
     })
   }
+  checkInitializer('nn.linear', options.initializer)
   const hasBias = options.bias !== false
   return {
     type: 'linear',
-    options: { features, ...(hasBias ? {} : { bias: false }) },
+    options: {
+      features,
+      ...(hasBias ? {} : { bias: false }),
+      ...(options.initializer === undefined ? {} : { initializer: options.initializer }),
+    },
     build(scope, input) {
       const inFeatures = input[input.length - 1] ?? 1
-      const bound = 1 / Math.sqrt(inFeatures)
-      const weight = scope.parameter('weight', [inFeatures, features], { kind: 'uniform', bound })
-      const bias = hasBias ? scope.parameter('bias', [features], { kind: 'uniform', bound }) : undefined
+      const first = firstValues(options.initializer, [inFeatures, features])
+      const weight = scope.parameter('weight', [inFeatures, features], first.weight)
+      const bias = hasBias ? scope.parameter('bias', [features], first.bias) : undefined
       const apply = (x: Tensor): Tensor => {
         const product = x.matmul(weight.value)
         return bias === undefined ? product : product.add(bias.value)

@@ -7,14 +7,17 @@ import * as dense from './dense.ts'
 import type { Json, Layer, LayerJson } from './layer.ts'
 import * as normalization from './normalization.ts'
 import * as pooling from './pooling.ts'
+import * as shortcut from './shortcut.ts'
 
 export * from './activations.ts'
 export * from './containers.ts'
 export * from './convolution.ts'
 export * from './dense.ts'
-export type { Built, Initializer, Json, Layer, LayerJson, LayerReport, Scope } from './layer.ts'
+export type { WeightInitializer } from './initializer.ts'
+export type { Built, Initializer, Json, Layer, LayerCost, LayerJson, LayerReport, Scope } from './layer.ts'
 export * from './normalization.ts'
 export * from './pooling.ts'
+export * from './shortcut.ts'
 
 type Options = { readonly [name: string]: Json }
 type Reader = (options: Options, layers: ReadonlyMap<string, Layer>) => Layer
@@ -26,11 +29,23 @@ const number = (options: Options, name: string) => options[name] as number
 /** How each type in a model.json becomes a layer again. */
 const readers: Readonly<Record<string, Reader>> = {
   sequential: (_o, layers) => containers.sequential(...layers),
-  residual: (o, layers) =>
-    containers.residual(layers.get('body') as Layer, {
-      shortcut: layers.get('shortcut'),
-      activation: o.activation as 'relu' | 'none',
-    }),
+  residual(o, layers) {
+    const name = (o.shortcut as string | undefined) ?? 'shortcut'
+    const around = layers.get(name)
+    if (around === undefined && o.shortcut !== undefined) {
+      throw new FormatError({
+        where: 'residual',
+        what: `there is no layer "${name}", which is to be the shortcut`,
+        got: [...layers.keys()].map((inner) => `"${inner}"`).join(', '),
+        expected: 'the shortcut among the layers inside',
+        fix: 'save the model again',
+      })
+    }
+    return containers.residual(
+      [...layers].filter(([inner]) => inner !== name),
+      { shortcut: around === undefined ? undefined : [name, around], activation: o.activation as 'relu' | 'none' },
+    )
+  },
   conv1d: (o) => convolution.conv1d(number(o, 'filters'), number(o, 'kernelSize'), rest(o, 'filters', 'kernelSize')),
   conv2d: (o) => convolution.conv2d(number(o, 'filters'), o.kernelSize as number, rest(o, 'filters', 'kernelSize')),
   depthwiseConv1d: (o) => convolution.depthwiseConv1d(number(o, 'kernelSize'), rest(o, 'kernelSize')),
@@ -46,9 +61,11 @@ const readers: Readonly<Record<string, Reader>> = {
   avgPool2d: (o) => pooling.avgPool2d(number(o, 'size'), rest(o, 'size')),
   globalAvgPool: () => pooling.globalAvgPool(),
   globalMaxPool: () => pooling.globalMaxPool(),
+  identityShortcut: (o) => shortcut.identityShortcut(number(o, 'filters'), rest(o, 'filters')),
   flatten: () => activations.flatten(),
   dropout: (o) => activations.dropout(number(o, 'rate')),
   relu: () => activations.relu(),
+  relu6: () => activations.relu6(),
   leakyRelu: (o) => activations.leakyRelu(number(o, 'slope')),
   elu: (o) => activations.elu(number(o, 'alpha')),
   gelu: (o) => activations.gelu(o.form as 'erf' | 'tanh'),

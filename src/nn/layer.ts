@@ -44,13 +44,8 @@ export interface Built {
   readonly apply: (x: Tensor) => Tensor
 }
 
-/** What a summary says about one layer. */
-export interface LayerReport {
-  readonly path: string
-  readonly type: string
-  readonly input: Shape
-  readonly output: Shape
-  readonly parameters: number
+/** What a layer says of its own cost. */
+export interface LayerCost {
   /** For one sample, forward. */
   readonly multiplyAdds: number
   /** Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. */
@@ -59,6 +54,28 @@ export interface LayerReport {
     readonly stride: readonly number[]
     readonly dilation: readonly number[]
   }
+  /**
+   * Whether training keeps nothing of it: its result takes the place of what arrives, as with a view, or with an
+   * activation whose gradient reads the result alone. Default false.
+   */
+  readonly inPlace?: boolean
+}
+
+/** What a summary says about one layer; about one that holds others, with all that is inside. */
+export interface LayerReport extends LayerCost {
+  readonly path: string
+  readonly type: string
+  readonly input: Shape
+  readonly output: Shape
+  /** Values that training changes, frozen ones included. */
+  readonly parameters: number
+  /** Of these, the ones that are not frozen. */
+  readonly trainable: number
+  /** Values beside the parameters: running statistics. */
+  readonly states: number
+  /** Layers inside, in order. */
+  readonly layers?: readonly LayerReport[]
+  readonly branches?: Layer['branches']
 }
 
 export interface Layer {
@@ -67,12 +84,17 @@ export interface Layer {
   /** Layers inside, by name, in order. */
   readonly layers?: readonly (readonly [name: string, layer: Layer])[]
   /**
+   * Names of the layers inside by branch, where they do not all stand in a row: each branch begins at the input, one
+   * without layers passes it on. Default: a single branch of all.
+   */
+  readonly branches?: readonly (readonly string[])[]
+  /**
    * Makes parameters for samples of this shape (without the batch).
    * @throws ShapeError when the layer can't take such samples; the message names the path
    */
   build(scope: Scope, input: Shape): Built
-  /** Multiply-adds for one sample, and the window. Not for layers that hold others. */
-  cost?(input: Shape, output: Shape): { readonly multiplyAdds: number; readonly window?: LayerReport['window'] }
+  /** Not for layers that hold others: theirs is the sum. */
+  cost?(input: Shape, output: Shape): LayerCost
 }
 
 /** The description, ready for JSON. */
@@ -91,21 +113,36 @@ export function buildChild(scope: Scope, name: string, layer: Layer, input: Shap
   return buildReported(inner, layer, input)
 }
 
-/** Builds a layer and reports what it is, unless it only holds others, which report themselves. */
+/** Builds a layer and reports what it is, with the reports of the layers inside. */
 export function buildReported(scope: Scope, layer: Layer, input: Shape): Built {
-  if (scope.observe === undefined || layer.layers !== undefined) return layer.build(scope, input)
-  let parameters = 0
-  const counting: Scope = {
-    ...scope,
-    parameter: (name, shape, initializer, options) => {
-      const parameter = scope.parameter(name, shape, initializer, options)
-      parameters += parameter.size
+  if (scope.observe === undefined) return layer.build(scope, input)
+  const count = { parameters: 0, trainable: 0, states: 0 }
+  const inside: LayerReport[] = []
+  const counting = (around: Scope): Scope => ({
+    ...around,
+    parameter(...of) {
+      const parameter = around.parameter(...of)
+      count.parameters += parameter.size
+      if (parameter.trainable) count.trainable += parameter.size
       return parameter
     },
+    state(...of) {
+      const state = around.state(...of)
+      count.states += state.size
+      return state
+    },
+    child: (name) => counting(around.child(name)),
+    observe: (report) => inside.push(report),
+  })
+  const built = layer.build(counting(scope), input)
+  const { path } = scope
+  const { type, branches, cost } = layer
+  const holds = layer.layers !== undefined
+  const own = cost?.(input, built.output) ?? {
+    multiplyAdds: inside.reduce((sum, report) => sum + report.multiplyAdds, 0),
   }
-  const built = layer.build(counting, input)
-  const cost = layer.cost?.(input, built.output) ?? { multiplyAdds: 0 }
-  scope.observe({ path: scope.path, type: layer.type, input, output: built.output, parameters, ...cost })
+  const parts = holds ? { layers: inside, ...(branches === undefined ? {} : { branches }) } : {}
+  scope.observe({ path, type, input, output: built.output, ...count, ...own, ...parts })
   return built
 }
 

@@ -25,6 +25,8 @@ export interface Model {
   readonly parameters: readonly Parameter[]
   /** Running statistics. */
   readonly states: readonly State[]
+  /** The key that dropout and the like draw from, i32 [2]; moves on with every step of training. Not saved by {@link save}. */
+  readonly random: State
   /** Number of trainable values and others. */
   readonly parameterCount: number
   /** Dropout drops and norms use the batch's own statistics while true, as in PyTorch. */
@@ -99,7 +101,7 @@ export function init(net: Layer, options: InitOptions): Model {
     }
   }
   const built = net.build(scope(''), options.input)
-  return makeModel(net, options.input, built.output, built.apply, parameters, states, mode)
+  return makeModel(net, options.input, built.output, built.apply, parameters, states, random, mode)
 }
 
 function makeModel(
@@ -109,6 +111,7 @@ function makeModel(
   apply: (x: Tensor) => Tensor,
   parameters: readonly Parameter[],
   states: readonly State[],
+  random: State,
   mode: { training: boolean },
 ): Model {
   const all = [...parameters, ...states]
@@ -135,6 +138,7 @@ function makeModel(
     outputShape,
     parameters,
     states,
+    random,
     parameterCount: parameters.reduce((sum, p) => sum + p.size, 0),
     training: true,
     train: (on = true) => {
@@ -192,23 +196,47 @@ function checkFit(
   })
 }
 
-/** What every layer is and costs, without making any parameter. */
+export interface Description {
+  /** The net with all that is inside, as a tree. */
+  readonly root: LayerReport
+  /** The layers that hold no others, in order. */
+  readonly reports: readonly LayerReport[]
+  /** Shape of what comes out, without the batch. */
+  readonly output: Shape
+}
+
+/**
+ * What every layer is and costs, without making any parameter.
+ * @param options trainable: whether the parameter at a path is trained; default: all are
+ * @throws ShapeError when some layer can't take what arrives at it
+ */
 export function describe(
   net: Layer,
   input: Shape,
-): { readonly reports: readonly LayerReport[]; readonly output: Shape } {
-  const reports: LayerReport[] = []
+  options: { readonly trainable?: (path: string) => boolean } = {},
+): Description {
+  const { trainable = () => true } = options
+  const found: LayerReport[] = []
   const empty = new Float32Array(0)
-  const scope = (path: string): Scope => ({
-    path,
-    stream: 0,
-    child: (name) => scope(path === '' ? name : `${path}.${name}`),
-    training: () => false,
-    parameter: (name, shape) => new Parameter(name, shape, empty),
-    state: (name, shape) => new State(name, shape, empty),
-    randomKey: () => tensor(Int32Array.of(0, 0)),
-    observe: (report) => reports.push(report),
-  })
-  const built = buildReported(scope(''), net, input)
-  return { reports, output: built.output }
+  const scope = (path: string): Scope => {
+    const at = (name: string) => (path === '' ? name : `${path}.${name}`)
+    return {
+      path,
+      stream: 0,
+      child: (name) => scope(at(name)),
+      training: () => false,
+      parameter(name, shape) {
+        const parameter = new Parameter(at(name), shape, empty)
+        parameter.trainable = trainable(at(name))
+        return parameter
+      },
+      state: (name, shape) => new State(at(name), shape, empty),
+      randomKey: () => tensor(Int32Array.of(0, 0)),
+      observe: (report) => found.push(report),
+    }
+  }
+  const { output } = buildReported(scope(''), net, input)
+  const [root] = found
+  const leaves = (report: LayerReport): readonly LayerReport[] => report.layers?.flatMap(leaves) ?? [report]
+  return { root, reports: leaves(root), output }
 }

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { tensor } from '../tensor/index.ts'
 import { checkLayer, type LayerCheck } from '../testing/check-layer.ts'
 import * as nn from './index.ts'
-import { init } from './model.ts'
+import { layerToJson } from './layer.ts'
+import { describe as describeNet, init } from './model.ts'
 
 const image = [8, 8, 4]
 const signal = [9, 4]
@@ -27,6 +28,10 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
       nn.conv2d(3, 3, { dilation: 2, padding: 'full' }),
       { input: image, output: [12, 12, 3], parameters: 9 * 4 * 3 + 3 },
     ],
+    [
+      nn.conv2d(6, 3, { initializer: { kind: 'he', fan: 'out' } }),
+      { input: image, output: [6, 6, 6], parameters: 9 * 4 * 6 + 6 },
+    ],
   ],
   depthwiseConv1d: [[nn.depthwiseConv1d(3, { padding: 1 }), { input: signal, output: [9, 4], parameters: 16 }]],
   depthwiseConv2d: [
@@ -38,6 +43,7 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
   linear: [
     [nn.linear(5), { input: [7], output: [5], parameters: 40 }],
     [nn.linear(5, { bias: false }), { input: [3, 7], output: [3, 5], parameters: 35 }],
+    [nn.linear(5, { initializer: { kind: 'normal', deviation: 0.5 } }), { input: [7], output: [5], parameters: 40 }],
   ],
   embedding: [[nn.embedding(11, 6), { input: [5], output: [5, 6], parameters: 66, integers: 11 }]],
   batchNorm: [[nn.batchNorm(), { input: image, output: image, parameters: 8 }]],
@@ -51,7 +57,12 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
   globalMaxPool: [[nn.globalMaxPool(), { input: signal, output: [4], parameters: 0 }]],
   flatten: [[nn.flatten(), { input: image, output: [256], parameters: 0 }]],
   dropout: [[nn.dropout(0.3), { input: image, output: image, parameters: 0 }]],
+  identityShortcut: [
+    [nn.identityShortcut(4), { input: image, output: image, parameters: 0 }],
+    [nn.identityShortcut(9, { stride: 2 }), { input: [7, 8, 4], output: [4, 4, 9], parameters: 0 }],
+  ],
   relu: [[nn.relu(), { input: image, output: image, parameters: 0 }]],
+  relu6: [[nn.relu6(), { input: image, output: image, parameters: 0 }]],
   leakyRelu: [[nn.leakyRelu(0.2), { input: image, output: image, parameters: 0 }]],
   elu: [[nn.elu(), { input: image, output: image, parameters: 0 }]],
   gelu: [[nn.gelu('tanh'), { input: image, output: image, parameters: 0 }]],
@@ -74,6 +85,19 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
         activation: 'none',
       }),
       { input: image, output: [4, 4, 8], parameters: 296 + 40 },
+    ],
+    [
+      nn.residual(
+        [['conv1', nn.conv2d(8, 3, { stride: 2, padding: 1 })], nn.tanh(), ['conv2', nn.conv2d(8, 3, { padding: 1 })]],
+        { shortcut: ['downsample', nn.conv2d(8, 1, { stride: 2 })] },
+      ),
+      { input: image, output: [4, 4, 8], parameters: 296 + 584 + 40 },
+    ],
+    [
+      nn.residual([['conv', nn.conv2d(8, 3, { stride: 2, padding: 1 })]], {
+        shortcut: nn.identityShortcut(8, { stride: 2 }),
+      }),
+      { input: image, output: [4, 4, 8], parameters: 296 },
     ],
   ],
 }
@@ -103,7 +127,42 @@ describe('messages', () => {
     expect(() => init(nn.residual(nn.conv2d(4, 3)), { input: [8, 8, 4] })).toThrow(
       'body and shortcut give different shapes',
     )
+    expect(() => init(nn.residual(nn.identityShortcut(3)), { input: [8, 8, 4] })).toThrow(
+      'identityShortcut "body": channels cannot be taken away.\n' +
+        '  got       samples of shape [8, 8, 4], 3 filters\n' +
+        '  expected  [height, width, channels], at most as many channels as filters\n' +
+        '  fix       use nn.conv2d(filters, 1, { stride }) as the shortcut',
+    )
+    expect(() => nn.identityShortcut(8, { stride: 0 })).toThrow('nn.identityShortcut: stride makes no sense')
+    expect(() => nn.residual([['conv', nn.relu()]], { shortcut: ['conv', nn.relu()] })).toThrow(
+      'nn.residual: the layers cannot be told apart by name.\n' +
+        '  got       "conv", "conv"\n' +
+        '  expected  names that differ, are not empty and hold no dot: paths are made of them\n' +
+        '  fix       rename "conv"',
+    )
+    expect(() => nn.residual([])).toThrow(
+      'nn.residual: the body is empty.\n' +
+        '  expected  at least one layer that the shortcut goes around\n' +
+        '  fix       give the body its layers',
+    )
+    const { layers, options } = layerToJson(nn.residual(nn.relu(), { shortcut: ['around', nn.relu()] }))
+    expect(() => nn.layerFromJson({ type: 'residual', options, layers: layers?.slice(0, 1) })).toThrow(
+      'residual: there is no layer "around", which is to be the shortcut.\n' +
+        '  got       "body"\n' +
+        '  expected  the shortcut among the layers inside\n' +
+        '  fix       save the model again',
+    )
+    expect(() => nn.sequential(['a.b', nn.relu()])).toThrow('fix       rename "a.b"')
     expect(() => nn.conv2d(0, 3)).toThrow('nn.conv2d: filters makes no sense.\n  got       0')
+    expect(() => nn.linear(3, { initializer: { kind: 'normal', deviation: -1 } })).toThrow(
+      'nn.linear: initializer makes no sense.\n' +
+        '  got       {"kind":"normal","deviation":-1}\n' +
+        "  expected  { kind: 'he', fan: 'in' | 'out' }, { kind: 'normal', deviation }, { kind: 'uniform', bound } or { kind: 'constant', value }\n" +
+        "  fix       correct it, or leave it out: PyTorch's default",
+    )
+    expect(() =>
+      nn.layerFromJson({ type: 'conv2d', options: { filters: 1, kernelSize: 1, initializer: 'he' } }),
+    ).toThrow('nn.conv2d: initializer makes no sense.\n  got       "he"')
     expect(() => nn.dropout(1)).toThrow('dropout: the rate makes no sense')
     expect(() => nn.layerFromJson({ type: 'conv2' })).toThrow("did you mean 'conv2d'?")
     expect(() => init(nn.flatten(), { input: [4] })(tensor([1, 2, 3, 4]))).toThrow('add a batch axis of 1 in front')
@@ -135,5 +194,74 @@ describe('initial weights', () => {
     expect(Math.max(...values)).toBeLessThanOrEqual(bound)
     expect(Math.max(...values)).toBeGreaterThan(0.9 * bound)
     expect(Math.min(...values)).toBeLessThan(-0.9 * bound)
+  })
+
+  it('of an initializer have its deviation, and biases begin at 0', async () => {
+    const measured = async (layer: nn.Layer, input: readonly number[]) => {
+      const model = init(layer, { input, seed: 1 })
+      expect((await model.get('bias').data()).every((value) => value === 0)).toBe(true)
+      const values = await model.get('weight').data()
+      return Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0) / values.length)
+    }
+    const near = (value: number, wanted: number) => expect(Math.abs(value / wanted - 1)).toBeLessThan(0.02)
+    const he = (fan: 'in' | 'out') => ({ initializer: { kind: 'he', fan } }) as const
+    near(await measured(nn.conv2d(64, 3, he('in')), [3, 3, 32]), Math.sqrt(2 / (9 * 32)))
+    near(await measured(nn.conv2d(64, 3, he('out')), [3, 3, 32]), Math.sqrt(2 / (9 * 64)))
+    near(await measured(nn.conv2d(64, 3, { groups: 2, ...he('in') }), [3, 3, 64]), Math.sqrt(2 / (9 * 32)))
+    // PyTorch counts all output channels, also of a depthwise convolution.
+    near(await measured(nn.depthwiseConv2d(3, he('out')), [3, 3, 1024]), Math.sqrt(2 / (9 * 1024)))
+    near(await measured(nn.linear(100, { initializer: { kind: 'normal', deviation: 0.01 } }), [200]), 0.01)
+  })
+})
+
+describe('identityShortcut', () => {
+  it('takes every stride-th pixel and puts channels of zeros on both sides', async () => {
+    const model = init(nn.identityShortcut(5, { stride: 2 }), { input: [3, 3, 2] })
+    const x = tensor(
+      Float32Array.from({ length: 18 }, (_, i) => i + 1),
+      [1, 3, 3, 2],
+    )
+    expect(await model(x).array()).toEqual([
+      [
+        [
+          [0, 1, 2, 0, 0],
+          [0, 5, 6, 0, 0],
+        ],
+        [
+          [0, 13, 14, 0, 0],
+          [0, 17, 18, 0, 0],
+        ],
+      ],
+    ])
+  })
+})
+
+describe('the description of a net', () => {
+  const net = nn.sequential(
+    ['stem', nn.conv2d(4, 3, { padding: 1 })],
+    ['block', nn.residual([['conv', nn.conv2d(4, 3, { padding: 1 })], ['norm', nn.batchNorm()], nn.relu()])],
+    nn.globalAvgPool(),
+  )
+
+  it('is a tree with sums, and its leaves', () => {
+    const { root, reports, output } = describeNet(net, [8, 8, 1], {
+      trainable: (path) => !path.startsWith('block.conv'),
+    })
+    expect(output).toEqual([4])
+    expect(reports.map(({ path }) => path)).toEqual(['stem', 'block.conv', 'block.norm', 'block.2', '2'])
+    expect([root.path, root.type, root.layers?.map(({ path }) => path)]).toEqual([
+      '',
+      'sequential',
+      ['stem', 'block', '2'],
+    ])
+    expect([root.parameters, root.trainable, root.states]).toEqual([40 + 148 + 8, 40 + 8, 8])
+    expect(root.multiplyAdds).toBe(64 * 9 * 4 + 64 * 9 * 16 + 256)
+    const [, block] = root.layers ?? []
+    expect([block.parameters, block.trainable, block.states]).toEqual([156, 8, 8])
+    expect([block.input, block.output]).toEqual([
+      [8, 8, 4],
+      [8, 8, 4],
+    ])
+    expect(block.branches).toEqual([['conv', 'norm', '2'], []])
   })
 })

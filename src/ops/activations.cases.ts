@@ -45,6 +45,23 @@ export const cases: readonly OpCase[] = [
     reference: (y, g) => tabulate([5, 9], (i) => (at(y, i) > 0 ? at(g, i) : 0)),
     gradient: 'a step with respect to the first operand',
   },
+  unary('relu6', a.relu6Op, a.relu6, (x) => Math.min(6, Math.max(0, x)), { range: [-8, 12] }),
+  unary(
+    'relu6 of specials',
+    a.relu6Op,
+    a.relu6,
+    (x) => Math.min(6, Math.max(0, x)),
+    { shape: [6], values: [Number.NaN, 0, -1, 6, 7, Number.POSITIVE_INFINITY] },
+    { gradient: 'the kinks at 0 and 6' },
+  ),
+  {
+    name: 'relu6Mask',
+    ops: [a.relu6MaskOp],
+    inputs: [{ shape: [5, 9], values: Array.from({ length: 45 }, (_, i) => 3 * ((i % 4) - 1)) }, { shape: [5, 9] }],
+    build: (y, g) => makeNode(a.relu6MaskOp, [y, g], {}),
+    reference: (y, g) => tabulate([5, 9], (i) => (at(y, i) > 0 && at(y, i) < 6 ? at(g, i) : 0)),
+    gradient: 'a step with respect to the first operand',
+  },
   unary(
     'leakyRelu',
     a.leakyReluOp,

@@ -23,6 +23,22 @@ export const reluMaskOp: MapOp<NoAttributes> = binaryOp(
   (upstream, y) => [undefined, makeNode(reluMaskOp, [y, upstream], noAttributes)],
 )
 
+// y = min(max(x, 0), 6), NaN stays;  dx = g where 0 < y < 6: only y is kept
+export const relu6Op = unaryOp(
+  'relu6',
+  (_k, x) => e.min(e.max(x, 0), 6),
+  (g, _x, y) => makeNode(relu6MaskOp, [y, g], noAttributes),
+)
+/** min(max(x, 0), 6) */
+export const relu6 = unary(relu6Op)
+
+// z = g where 0 < y < 6, 0 elsewhere;  dg = the same of what arrives
+export const relu6MaskOp: MapOp<NoAttributes> = binaryOp(
+  'relu6Mask',
+  (_k, y, g) => e.select(e.and(e.gt(y, 0), e.lt(y, 6)), g, 0),
+  (upstream, y) => [undefined, makeNode(relu6MaskOp, [y, upstream], noAttributes)],
+)
+
 interface Slope {
   readonly slope: number
 }

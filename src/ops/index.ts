@@ -9,6 +9,8 @@ import {
   hardSwishOp,
   leakyReluOp,
   normalDistributionOp,
+  relu6MaskOp,
+  relu6Op,
   reluMaskOp,
   reluOp,
   sigmoidOp,
@@ -60,6 +62,7 @@ import {
   tanhOp,
 } from './elementwise.ts'
 import { iotaOp, scatterAddOp, takeOp } from './gather.ts'
+import { affineWarpOp, colorMatrixOp } from './image.ts'
 import { labelCrossEntropyOp, smoothTargetOp, smoothTargetTimesOp, targetCrossEntropyOp } from './loss.ts'
 import { matmulOp } from './matmul.ts'
 import { centerScaleOp, centerTimesOp, normalizeOp } from './norm.ts'
@@ -80,7 +83,7 @@ import {
 } from './reduce.ts'
 import { concatOp, padOp, sliceOp, transposeOp } from './shape-ops.ts'
 
-export { elu, gelu, hardSigmoid, hardSwish, leakyRelu, relu, sigmoid, silu, softplus } from './activations.ts'
+export { elu, gelu, hardSigmoid, hardSwish, leakyRelu, relu, relu6, sigmoid, silu, softplus } from './activations.ts'
 export type { Axes, ReduceOptions } from './broadcast.ts'
 export { broadcastTo, expandDims, identity, reshape, squeeze, stopGradient, sum } from './broadcast.ts'
 export type { ConvOptions, Padding } from './conv/index.ts'
@@ -128,6 +131,8 @@ export {
   tanh,
 } from './elementwise.ts'
 export { iota, oneHot, scatterAdd, take, takeAlong } from './gather.ts'
+export type { AffineWarpOptions } from './image.ts'
+export { affineWarp, colorMatrix } from './image.ts'
 export type { CrossEntropyOptions, LossOptions, Reduction } from './loss.ts'
 export { bceWithLogits, crossEntropy, l1Loss, mseLoss } from './loss.ts'
 export { matmul } from './matmul.ts'
@@ -184,6 +189,8 @@ export const allOps: readonly Op[] = [
   castOp,
   reluOp,
   reluMaskOp,
+  relu6Op,
+  relu6MaskOp,
   leakyReluOp,
   eluOp,
   sigmoidOp,
@@ -238,4 +245,6 @@ export const allOps: readonly Op[] = [
   maxPoolGatherOp,
   avgPoolOp,
   avgPoolGradientOp,
+  affineWarpOp,
+  colorMatrixOp,
 ]

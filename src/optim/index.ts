@@ -1,21 +1,62 @@
 /** Optimizers. The numerics are PyTorch's. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { checkOptions, checkRange, ShapeError } from '../base/errors.ts'
 import { expm1, hostScalar, type Parameter, State, type Tensor } from '../tensor/index.ts'
 
 export interface Optimizer {
   readonly name: string
   /** Step size; may be changed at any time, compiled steps read it at every run. */
   learningRate: number
+  /** What it was made with beside the learning rate, for records and to tell whether a resumed run is the same. */
+  readonly options: { readonly [name: string]: number | boolean | string }
   /** Moves the parameters. Frozen ones stay. @throws ShapeError when there are not as many gradients as parameters */
   update(parameters: readonly Parameter[], gradients: readonly Tensor[]): void
-  /** Slots and counters, to save and resume; made at the first update. */
+  /** Makes the slots of these parameters now, so that saved ones can be loaded; the first update does so by itself. */
+  prepare(parameters: readonly Parameter[]): void
+  /** Slots and counters, to save and resume. */
   readonly states: readonly State[]
 }
 
-function check(where: string, name: string, value: number, holds: boolean, expected: string): void {
-  if (holds) return
-  throw new ConfigError({ where, what: `${name} makes no sense`, got: String(value), expected, fix: `correct ${name}` })
+/** Parameters that are treated in their own way. */
+export interface ParameterGroup {
+  /** Paths that begin with one of these, or what a function says. The first group that matches counts. */
+  readonly parameters: string | readonly string[] | ((parameter: Parameter) => boolean)
+  /** Multiplies the learning rate; default 1. */
+  readonly rate?: number
+  /** Instead of the optimizer's, and also where the parameter would not decay by itself. */
+  readonly weightDecay?: number
 }
+
+export interface GroupOptions {
+  /** Parameters that belong to no group have the optimizer's own settings. Norms and biases do not decay. */
+  readonly groups?: readonly ParameterGroup[]
+}
+
+interface Treatment {
+  readonly rate: number
+  readonly weightDecay: number
+}
+
+function treatment(parameter: Parameter, weightDecay: number, groups: readonly ParameterGroup[]): Treatment {
+  const group = groups.find(({ parameters }) => {
+    if (typeof parameters === 'function') return parameters(parameter)
+    const prefixes = typeof parameters === 'string' ? [parameters] : parameters
+    return prefixes.some((prefix) => parameter.name === prefix || parameter.name.startsWith(`${prefix}.`))
+  })
+  return { rate: group?.rate ?? 1, weightDecay: group?.weightDecay ?? (parameter.decays ? weightDecay : 0) }
+}
+
+function checkGroups(where: string, groups: readonly ParameterGroup[]): void {
+  for (const [i, group] of groups.entries()) {
+    checkOptions(`${where}: group ${i}`, group, ['parameters', 'rate', 'weightDecay'])
+    const { rate = 1, weightDecay = 0 } = group
+    checkRange(where, `rate of group ${i}`, rate, rate >= 0, 'a number of at least 0')
+    checkRange(where, `weightDecay of group ${i}`, weightDecay, weightDecay >= 0, 'a number of at least 0')
+  }
+}
+
+/** Groups as one word for {@link Optimizer.options}. */
+const described = (groups: readonly ParameterGroup[]): { readonly [name: string]: string } =>
+  groups.length === 0 ? {} : { groups: JSON.stringify(groups.map((g) => ({ ...g, parameters: String(g.parameters) }))) }
 
 /** Slots of zeros beside each parameter, and the loop all optimizers share. */
 class Slots {
@@ -38,6 +79,10 @@ class Slots {
     }
     return slots
   }
+
+  prepare(parameters: readonly Parameter[]): void {
+    for (const parameter of parameters) if (parameter.trainable) this.of(parameter)
+  }
 }
 
 function each(
@@ -58,7 +103,7 @@ function each(
   for (const [i, parameter] of parameters.entries()) if (parameter.isTrainable) move(parameter, gradients[i])
 }
 
-export interface SgdOptions {
+export interface SgdOptions extends GroupOptions {
   /** In [0, 1); default 0. */
   readonly momentum?: number
   /** Looks ahead along the momentum (Sutskever et al. 2013); needs momentum. */
@@ -72,20 +117,26 @@ export interface SgdOptions {
  * @throws ConfigError on values out of range
  */
 export function sgd(learningRate = 0.01, options: SgdOptions = {}): Optimizer {
-  const { momentum = 0, nesterov = false, weightDecay = 0 } = options
-  check('optim.sgd', 'learningRate', learningRate, learningRate >= 0, 'a number of at least 0')
-  check('optim.sgd', 'momentum', momentum, momentum >= 0 && momentum < 1, 'a number in [0, 1)')
-  check('optim.sgd', 'weightDecay', weightDecay, weightDecay >= 0, 'a number of at least 0')
+  checkOptions('optim.sgd', options, ['momentum', 'nesterov', 'weightDecay', 'groups'])
+  const { momentum = 0, nesterov = false, weightDecay = 0, groups = [] } = options
+  checkRange('optim.sgd', 'learningRate', learningRate, learningRate >= 0, 'a number of at least 0')
+  checkRange('optim.sgd', 'momentum', momentum, momentum >= 0 && momentum < 1, 'a number in [0, 1)')
+  checkRange('optim.sgd', 'weightDecay', weightDecay, weightDecay >= 0, 'a number of at least 0')
+  checkRange('optim.sgd', 'nesterov', nesterov, !nesterov || momentum > 0, 'momentum above 0 beside it')
+  checkGroups('optim.sgd', groups)
   const slots = new Slots(momentum === 0 ? [] : ['momentum'])
   const optimizer: Optimizer = {
     name: 'sgd',
     learningRate,
+    options: { momentum, nesterov, weightDecay, ...described(groups) },
+    prepare: (parameters) => slots.prepare(parameters),
     states: slots.states,
     update(parameters, gradients) {
       const rate = hostScalar(() => optimizer.learningRate)
       each('optim.sgd', parameters, gradients, (parameter, gradient) => {
         const p = parameter.value
-        const g = weightDecay > 0 && parameter.decays ? gradient.add(p.mul(weightDecay)) : gradient
+        const own = treatment(parameter, weightDecay, groups)
+        const g = own.weightDecay > 0 ? gradient.add(p.mul(own.weightDecay)) : gradient
         let direction = g
         if (momentum > 0) {
           const [slot] = slots.of(parameter)
@@ -93,14 +144,14 @@ export function sgd(learningRate = 0.01, options: SgdOptions = {}): Optimizer {
           slot.assign(velocity)
           direction = nesterov ? g.add(velocity.mul(momentum)) : velocity
         }
-        parameter.assign(p.sub(direction.mul(rate)))
+        parameter.assign(p.sub(direction.mul(own.rate === 1 ? rate : rate.mul(own.rate))))
       })
     },
   }
   return optimizer
 }
 
-export interface AdamOptions {
+export interface AdamOptions extends GroupOptions {
   /** Decay of the first moment; default 0.9. */
   readonly beta1?: number
   /** Decay of the second moment; default 0.999. */
@@ -118,18 +169,22 @@ function adamLike(
   decoupled: boolean,
   defaultDecay: number,
 ): Optimizer {
-  const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = defaultDecay } = options
   const where = `optim.${name}`
-  check(where, 'learningRate', learningRate, learningRate >= 0, 'a number of at least 0')
-  check(where, 'beta1', beta1, beta1 >= 0 && beta1 < 1, 'a number in [0, 1)')
-  check(where, 'beta2', beta2, beta2 >= 0 && beta2 < 1, 'a number in [0, 1)')
-  check(where, 'weightDecay', weightDecay, weightDecay >= 0, 'a number of at least 0')
+  checkOptions(where, options, ['beta1', 'beta2', 'eps', 'weightDecay', 'groups'])
+  const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = defaultDecay, groups = [] } = options
+  checkRange(where, 'learningRate', learningRate, learningRate >= 0, 'a number of at least 0')
+  checkRange(where, 'beta1', beta1, beta1 >= 0 && beta1 < 1, 'a number in [0, 1)')
+  checkRange(where, 'beta2', beta2, beta2 >= 0 && beta2 < 1, 'a number in [0, 1)')
+  checkRange(where, 'weightDecay', weightDecay, weightDecay >= 0, 'a number of at least 0')
+  checkGroups(where, groups)
   const slots = new Slots(['m', 'v'])
   const steps = new State('steps', [], new Float32Array(1))
   slots.states.push(steps)
   const optimizer: Optimizer = {
     name,
     learningRate,
+    options: { beta1, beta2, eps, weightDecay, ...described(groups) },
+    prepare: (parameters) => slots.prepare(parameters),
     states: slots.states,
     update(parameters, gradients) {
       const step = steps.value.add(1)
@@ -144,16 +199,18 @@ function adamLike(
       each(where, parameters, gradients, (parameter, gradient) => {
         let p = parameter.value
         let g = gradient
-        if (weightDecay > 0 && parameter.decays) {
-          if (decoupled) p = p.sub(p.mul(rate.mul(weightDecay)))
-          else g = g.add(p.mul(weightDecay))
+        const own = treatment(parameter, weightDecay, groups)
+        const scaled = (value: Tensor) => (own.rate === 1 ? value : value.mul(own.rate))
+        if (own.weightDecay > 0) {
+          if (decoupled) p = p.sub(p.mul(scaled(rate).mul(own.weightDecay)))
+          else g = g.add(p.mul(own.weightDecay))
         }
         const [first, second] = slots.of(parameter)
         const m = first.value.mul(beta1).add(g.mul(1 - beta1))
         const v = second.value.mul(beta2).add(g.mul(g).mul(1 - beta2))
         first.assign(m)
         second.assign(v)
-        parameter.assign(p.sub(scale.mul(m.div(v.sqrt().div(correction2).add(eps)))))
+        parameter.assign(p.sub(scaled(scale).mul(m.div(v.sqrt().div(correction2).add(eps)))))
       })
     },
   }

@@ -1,6 +1,10 @@
 import { UnsupportedError } from '../base/errors.ts'
+import { cachedFile, httpGet, openPartialFile, sha256 } from './browser-download.ts'
+import { NetworkFailure } from './download.ts'
 import {
+  type AtomicFile,
   type DecodedImage,
+  type DirectoryEntry,
   damagedGzip,
   fromRgba,
   noFiles,
@@ -8,6 +12,16 @@ import {
   Pieces,
   type PlatformWorker,
 } from './platform.ts'
+
+export type {
+  FolderListing,
+  PictureAnswer,
+  PictureFailure,
+  PictureHeader,
+  PictureJob,
+  PictureJobs,
+  PictureQuestion,
+} from './pictures.ts'
 
 export const platformName = 'browser' as const
 
@@ -19,6 +33,18 @@ export async function readFile(path: string): Promise<Uint8Array> {
 
 export async function writeFileAtomic(path: string, _content: Uint8Array | string): Promise<void> {
   throw noFiles('writeFileAtomic', path)
+}
+
+export async function openFileAtomic(path: string): Promise<AtomicFile> {
+  throw noFiles('openFileAtomic', path)
+}
+
+export async function readStart(path: string, _bytes: number): Promise<Uint8Array> {
+  throw noFiles('readStart', path)
+}
+
+export async function listDirectory(path: string): Promise<DirectoryEntry[]> {
+  throw noFiles('listDirectory', path)
 }
 
 export async function readDirectory(path: string): Promise<string[]> {
@@ -46,6 +72,10 @@ export async function rename(from: string, _to: string): Promise<void> {
 }
 
 /** Joins with `/`: names inside a model folder that is held in memory. */
+export function absolutePath(path: string): string {
+  return path
+}
+
 export function joinPath(...parts: string[]): string {
   return parts
     .filter((part) => part !== '')
@@ -56,6 +86,11 @@ export function joinPath(...parts: string[]): string {
 export function cacheFolder(): string {
   throw noFiles('cacheFolder', 'the cache folder')
 }
+
+// ── downloads ──
+
+export type { CachedFile, HttpAnswer, PartialFile } from './download.ts'
+export { cachedFile, httpGet, NetworkFailure, openPartialFile, sha256 }
 
 // ── decoding ──
 
@@ -129,7 +164,7 @@ export function createWorker(source: string, name: string): PlatformWorker {
   }
   worker.onmessageerror = () => handleError(new Error(`a message from worker '${name}' could not be read`))
   return {
-    post: (message, transfer) => worker.postMessage(message, (transfer as Transferable[] | undefined) ?? []),
+    post: (message, transfer) => worker.postMessage(message, [...(transfer ?? [])]),
     onMessage: (handler) => {
       handleMessage = handler
     },
@@ -143,6 +178,15 @@ export function createWorker(source: string, name: string): PlatformWorker {
       worker.terminate()
     },
   }
+}
+
+export async function startPictureWorker(_resampler: string, _name: string): Promise<PlatformWorker> {
+  throw new UnsupportedError({
+    where: 'image folder',
+    what: 'a page cannot read folders',
+    expected: 'samples',
+    fix: 'decode the pictures in the page and pass them with arrayDataset or makeDataset; or run in Node',
+  })
 }
 
 function blockedWorker(name: string): UnsupportedError {
@@ -180,4 +224,12 @@ export function environment(_name: string): string | undefined {
 
 export function residentBytes(): number | undefined {
   return undefined
+}
+
+export function memoryBytes(): number | undefined {
+  return undefined
+}
+
+export function inForeground(): boolean {
+  return true
 }

@@ -1,81 +1,111 @@
-import { randomUUID } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
-import { availableParallelism, cpus, homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { createRequire } from 'node:module'
+import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { type Transferable as NodeTransferable, Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
-import { ConfigError, UnsupportedError } from '../base/errors.ts'
-import { type DecodedImage, damagedGzip, fromRgba, notAPicture, Pieces, type PlatformWorker } from './platform.ts'
+import { UnsupportedError } from '../base/errors.ts'
+import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialFile } from './download.ts'
+import { cachedFileAt, inCache, openPartialAt } from './node-cache.ts'
+import { guarded, readFile, syncDirectory } from './node-files.ts'
+import { httpGet } from './node-http.ts'
+import { decodePicture, pictureWorkerSource } from './picture-worker.ts'
+import {
+  type AtomicFile,
+  type DecodedImage,
+  type DirectoryEntry,
+  damagedGzip,
+  fromRgba,
+  notAPicture,
+  Pieces,
+  type PlatformWorker,
+} from './platform.ts'
+
+export type {
+  FolderListing,
+  PictureAnswer,
+  PictureFailure,
+  PictureHeader,
+  PictureJob,
+  PictureJobs,
+  PictureQuestion,
+} from './pictures.ts'
 
 export const platformName = 'node' as const
 
 // ── files ──
 
-const causes: Readonly<Record<string, readonly [what: string, fix: string]>> = {
-  ENOENT: ['there is no such file or folder', 'check the path'],
-  EACCES: ['permission denied', 'choose another path or change the permissions'],
-  EPERM: ['permission denied', 'choose another path or change the permissions'],
-  EROFS: ['the disk is read-only', 'choose a path that can be written'],
-  EISDIR: ['this is a folder, not a file', 'name a file'],
-  ENOTDIR: ['a part of this path is a file, not a folder', 'name a folder'],
-  EEXIST: ['something else is already there', 'choose another path or remove what is there'],
-  ENOTEMPTY: ['the folder is not empty', 'choose another path or remove what is there'],
-  ENOSPC: ['the disk is full', 'free some space or choose another disk'],
-}
+export { readFile }
 
-async function guarded<T>(doing: string, path: string, action: () => Promise<T>): Promise<T> {
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const file = await openFileAtomic(path)
   try {
-    return await action()
+    await file.write(content)
+    await file.commit()
   } catch (error) {
-    if (!(error instanceof Error)) throw error
-    const code = (error as NodeJS.ErrnoException).code ?? ''
-    const [what, fix] = causes[code] ?? [error.message, 'check the path']
-    throw new ConfigError({ where: path, what: `cannot ${doing}: ${what}`, fix })
+    await file.discard()
+    throw error
   }
 }
 
-export function readFile(path: string): Promise<Uint8Array> {
-  return guarded('read', path, async () => {
-    const buffer = await fs.readFile(path)
-    return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-  })
-}
-
-export function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
-  return guarded('write', path, async () => {
-    const beside = `${path}.${randomUUID()}.tmp`
-    try {
-      const file = await fs.open(beside, 'wx')
-      try {
-        await file.writeFile(content)
+export async function openFileAtomic(path: string): Promise<AtomicFile> {
+  const beside = `${path}.${randomUUID()}.tmp`
+  const file = await guarded('write', path, () => fs.open(beside, 'wx'))
+  return {
+    write: (content) => guarded('write', path, () => file.writeFile(content)),
+    commit: () =>
+      guarded('write', path, async () => {
         await file.sync()
-      } finally {
         await file.close()
-      }
-      await fs.rename(beside, path)
-    } catch (error) {
+        await fs.rename(beside, path)
+        await syncDirectory(dirname(path))
+      }),
+    async discard() {
+      await file.close().catch(() => undefined)
       await fs.rm(beside, { force: true }).catch(() => undefined)
-      throw error
-    }
-    await syncDirectory(dirname(path))
-  })
-}
-
-/** Makes the renaming itself survive a power cut; some file systems and Windows do not offer it, which is fine. */
-async function syncDirectory(path: string): Promise<void> {
-  try {
-    const directory = await fs.open(path, 'r')
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
-  } catch {}
+    },
+  }
 }
 
 export function readDirectory(path: string): Promise<string[]> {
   return guarded('list', path, async () => (await fs.readdir(path)).sort())
+}
+
+export function listDirectory(path: string): Promise<DirectoryEntry[]> {
+  return guarded('list', path, async () => {
+    const entries = await fs.readdir(path, { withFileTypes: true })
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+    return Promise.all(
+      entries.map(async (entry) => {
+        const folder = entry.isDirectory()
+        const file =
+          entry.isFile() || (entry.isSymbolicLink() && (await isFile(join(path, entry.name)).catch(() => false)))
+        return { name: entry.name, kind: folder ? 'folder' : file ? 'file' : 'other' }
+      }),
+    )
+  })
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await fs.stat(path)).isFile()
+}
+
+export function readStart(path: string, bytes: number): Promise<Uint8Array> {
+  return guarded('read', path, async () => {
+    const file = await fs.open(path, 'r')
+    try {
+      const start = new Uint8Array(bytes)
+      const { bytesRead } = await file.read(start, 0, bytes, 0)
+      return start.subarray(0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  })
 }
 
 export async function exists(path: string): Promise<boolean> {
@@ -100,7 +130,8 @@ async function makeWithParents(path: string): Promise<void> {
     const parent = dirname(path)
     if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) throw error
     await makeWithParents(parent)
-    await fs.mkdir(path)
+    // Once more from the top: another process may be making the same folders.
+    await makeWithParents(path)
   }
 }
 
@@ -112,18 +143,41 @@ export function rename(from: string, to: string): Promise<void> {
   return guarded(`rename to ${to}`, from, () => fs.rename(from, to))
 }
 
+export function absolutePath(path: string): string {
+  return resolve(path)
+}
+
 export function joinPath(...parts: string[]): string {
   return join(...parts)
 }
 
 export function cacheFolder(): string {
   const chosen = environment('JUANJI_CACHE')
-  if (chosen !== undefined) return chosen
+  if (chosen !== undefined && chosen !== '') return chosen
   if (process.platform === 'win32') {
     return join(environment('LOCALAPPDATA') ?? join(homedir(), 'AppData', 'Local'), 'juanji', 'Cache')
   }
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'juanji')
   return join(environment('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'juanji')
+}
+
+// ── downloads ──
+
+export type { CachedFile, HttpAnswer, PartialFile } from './download.ts'
+export { httpGet, NetworkFailure }
+
+export async function sha256(bytes: Uint8Array): Promise<string> {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+export function cachedFile(name: string): Promise<CachedFile | undefined> {
+  return cachedFileAt(join(cacheFolder(), name))
+}
+
+export async function openPartialFile(name: string, options?: OpenPartialOptions): Promise<PartialFile> {
+  const path = join(cacheFolder(), name)
+  await inCache(() => makeDirectory(dirname(path)))
+  return openPartialAt(path, options)
 }
 
 // ── decoding ──
@@ -155,16 +209,19 @@ async function loadSharp() {
 export async function decodeImage(bytes: Uint8Array, path: string): Promise<DecodedImage> {
   const sharp = await loadSharp()
   try {
-    const { data, info } = await sharp(bytes, { failOn: 'error', ignoreIcc: true })
-      .autoOrient()
-      .toColourspace('srgb')
-      .ensureAlpha()
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true })
-    return fromRgba(info.width, info.height, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    const { width, height, channels, data } = await decodePicture(sharp, bytes)
+    const plain = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    return channels === 4 ? fromRgba(width, height, plain) : { width, height, channels: 3, data: plain }
   } catch (error) {
     throw notAPicture(bytes, path, (error as Error).message)
   }
+}
+
+export async function startPictureWorker(resampler: string, name: string): Promise<PlatformWorker> {
+  // Loaded here as well: with glibc the main thread has to come first, and what is missing is said clearly.
+  await loadSharp()
+  const address = pathToFileURL(createRequire(import.meta.url).resolve('sharp')).href
+  return createWorker(pictureWorkerSource(address, resampler), name)
 }
 
 // ── the machine ──
@@ -187,7 +244,6 @@ const workerScope = `{ const { parentPort } = process.getBuiltinModule('node:wor
 export function createWorker(source: string, name: string): PlatformWorker {
   // No execArgv: a loader or --input-type given to the program must not change how this script is read.
   const worker = new Worker(workerScope + source, { eval: true, name, execArgv: [] })
-  worker.unref()
   let ended = false
   let handleMessage: ((message: unknown) => void) | undefined
   let handleError: (error: Error) => void = (error) => {
@@ -202,8 +258,9 @@ export function createWorker(source: string, name: string): PlatformWorker {
     if (!ended) handleError(new Error(`worker '${name}' stopped by itself with exit code ${code}`))
     ended = true
   })
+  worker.unref() // not before: to listen for messages is to hold the process
   return {
-    post: (message, transfer) => worker.postMessage(message, transfer as readonly NodeTransferable[] | undefined),
+    post: (message, transfer) => worker.postMessage(message, transfer),
     onMessage: (handler) => {
       handleMessage = handler
     },
@@ -237,4 +294,34 @@ export function environment(name: string): string | undefined {
 
 export function residentBytes(): number | undefined {
   return process.memoryUsage.rss()
+}
+
+export function memoryBytes(): number | undefined {
+  // A container's limit; 0 or absurdly large where there is none.
+  const limit = process.constrainedMemory() ?? 0
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+export function inForeground(): boolean {
+  const groups = process.platform === 'linux' ? linuxGroups() : process.platform === 'win32' ? [] : psGroups()
+  const [own, terminals] = groups
+  // -1 or 0: there is no terminal that could stop us.
+  return !(terminals > 0) || own === terminals
+}
+
+/** Process group of this process, and the one its terminal listens to. */
+function linuxGroups(): number[] {
+  try {
+    // pid (name) state parent group session terminal terminalGroup …
+    const stat = readFileSync('/proc/self/stat', 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return [Number(fields[2]), Number(fields[5])]
+  } catch {
+    return []
+  }
+}
+
+function psGroups(): number[] {
+  const { stdout } = spawnSync('ps', ['-o', 'pgid=,tpgid=', '-p', String(process.pid)], { encoding: 'utf8' })
+  return (stdout ?? '').trim().split(/\s+/).map(Number)
 }

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, readdir, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConfigError, FormatError, UnsupportedError } from '../base/errors.ts'
 import * as browser from './browser.ts'
 import * as node from './node.ts'
+import type { FolderListing, PictureAnswer, PictureJob } from './pictures.ts'
 import { type DecodedImage, fromRgba, type Platform, type PlatformWorker } from './platform.ts'
 
 // The type checker holds both implementations against the one description.
@@ -93,6 +94,12 @@ describe('files in Node', () => {
     await expect(node.makeDirectory('/proc/juanji/deep')).rejects.toThrow('cannot make this folder')
   })
 
+  it('makes a folder that others are making at the same time', async () => {
+    const path = join(folder, 'many', 'at', 'once')
+    await Promise.all(Array.from({ length: 8 }, () => node.makeDirectory(path)))
+    expect(await node.isDirectory(path)).toBe(true)
+  })
+
   it('writes, reads, lists, renames and removes', async () => {
     const deep = node.joinPath(folder, 'a', 'b')
     await node.makeDirectory(deep)
@@ -119,6 +126,43 @@ describe('files in Node', () => {
     expect(error).toBeInstanceOf(ConfigError)
     expect(error.message).toMatch(/a-folder: cannot write: this is a folder, not a file\.\n {2}fix {7}name a file$/)
     expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  it('are written in pieces, and are in place only when committed', async () => {
+    const path = node.joinPath(folder, 'pieces.csv')
+    const lost = await node.openFileAtomic(path)
+    await lost.write('never seen')
+    await lost.discard()
+    expect((await readdir(folder)).filter((name) => name.startsWith('pieces'))).toEqual([])
+    const file = await node.openFileAtomic(path)
+    await file.write('a,b\n')
+    await file.write(Uint8Array.of(0x31, 0x2c, 0x32))
+    expect(await node.exists(path)).toBe(false)
+    await file.commit()
+    expect(new TextDecoder().decode(await node.readFile(path))).toBe('a,b\n1,2')
+    expect((await readdir(folder)).filter((name) => name.startsWith('pieces'))).toEqual(['pieces.csv'])
+    await node.removeTree(path)
+  })
+
+  it('are listed with what they are; links to folders are not followed', async () => {
+    const listed = node.joinPath(folder, 'listed')
+    await node.makeDirectory(node.joinPath(listed, 'b'))
+    await writeFile(join(listed, 'a.txt'), 'hello')
+    await symlink('a.txt', join(listed, 'to-file'))
+    await symlink('.', join(listed, 'to-itself'))
+    await symlink('nowhere', join(listed, 'broken'))
+    expect(await node.listDirectory(listed)).toEqual([
+      { name: 'a.txt', kind: 'file' },
+      { name: 'b', kind: 'folder' },
+      { name: 'broken', kind: 'other' },
+      { name: 'to-file', kind: 'file' },
+      { name: 'to-itself', kind: 'other' },
+    ])
+    expect(await node.readStart(join(listed, 'a.txt'), 3)).toEqual(Uint8Array.of(0x68, 0x65, 0x6c))
+    expect(await node.readStart(join(listed, 'a.txt'), 100)).toHaveLength(5)
+    expect((await errorOf(() => node.readStart(join(listed, 'b'), 1))).message).toContain(
+      'cannot read: this is a folder',
+    )
   })
 
   it('says which path is missing', async () => {
@@ -154,11 +198,13 @@ describe('files in a page', () => {
   expected  bytes
   fix       fetch the file, or let the user pick it, and pass its bytes as a Uint8Array; or run in Node`,
     )
-    const { readDirectory, exists, isDirectory, makeDirectory, removeTree } = browser
-    for (const action of [readDirectory, exists, isDirectory, makeDirectory, removeTree]) {
+    const { readDirectory, listDirectory, openFileAtomic, exists, isDirectory, makeDirectory, removeTree } = browser
+    const actions = [readDirectory, listDirectory, openFileAtomic, exists, isDirectory, makeDirectory, removeTree]
+    for (const action of actions) {
       expect(await errorOf(() => action('x'))).toBeInstanceOf(UnsupportedError)
     }
     expect(await errorOf(() => browser.writeFileAtomic('x', ''))).toBeInstanceOf(UnsupportedError)
+    expect(await errorOf(() => browser.readStart('x', 1))).toBeInstanceOf(UnsupportedError)
     expect(await errorOf(() => browser.rename('x', 'y'))).toBeInstanceOf(UnsupportedError)
     expect(() => browser.cacheFolder()).toThrow(UnsupportedError)
     expect(browser.joinPath('a/', '', 'b', '/c')).toBe('a/b/c')
@@ -310,6 +356,7 @@ describe('workers in Node', () => {
   it('let the process end, unless they are held', () => {
     const program = (hold: string) => `
       import { createWorker } from ${JSON.stringify(new URL('./node.ts', import.meta.url).href)}
+      createWorker('onmessage = () => undefined', 'never asked').onMessage(() => undefined)
       const worker = createWorker('onmessage = ({ data }) => postMessage(data + 1)', 'idle')
       worker.onMessage((message) => { console.log(message); worker.unref() })
       ${hold}
@@ -326,10 +373,105 @@ describe('workers in Node', () => {
   })
 })
 
+describe('picture workers in Node', () => {
+  const average = `() => ({ toSample: ({ data }, height, width, channels) =>
+    new Uint8Array(height * width * channels).fill(data.reduce((a, b) => a + b, 0) / data.length) })`
+  let worker: PlatformWorker
+  const answers = new Map<number, (answer: PictureAnswer) => void>()
+  let asked = 0
+  const ask = (job: PictureJob, path: string, size = {}) => {
+    const answer = new Promise<PictureAnswer>((resolve) => answers.set(asked, resolve))
+    worker.post({ id: asked++, job, input: { path, ...size } })
+    return answer
+  }
+  const inFolder = (name: string) => join(folder, 'pictures', name)
+  const write = (name: string, content: Uint8Array | string) => writeFile(inFolder(name), content)
+
+  beforeAll(async () => {
+    await node.makeDirectory(inFolder('inside'))
+    worker = await node.startPictureWorker(average, 'pictures')
+    worker.ref()
+    worker.onMessage((message) => answers.get((message as PictureAnswer).id)?.(message as PictureAnswer))
+    const picture = sharp({ create: { width: 30, height: 20, channels: 3, background: '#0a141e' } })
+    await write('b.txt', await picture.clone().withMetadata({ orientation: 6 }).png().toBuffer())
+    await write('a.png', 'hello world')
+    await write('empty.png', '')
+    await write('drawing.png', '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
+    const noise = Uint8Array.from({ length: 3 * 64 * 64 }, (_, i) => (i * i * 31) % 256)
+    const whole = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
+      .jpeg()
+      .toBuffer()
+    await write('half.jpg', whole.subarray(0, whole.length >> 1))
+  })
+  afterAll(() => worker.terminate())
+
+  it('list folders, links followed', async () => {
+    await symlink(inFolder('inside'), inFolder('link'))
+    await symlink(inFolder('nothing'), inFolder('broken'))
+    const { output } = await ask('list', join(folder, 'pictures'))
+    const { identity, entries } = output as FolderListing
+    expect(entries.map(({ name, kind }) => `${name} ${kind}`)).toEqual([
+      'a.png file',
+      'b.txt file',
+      'broken other',
+      'drawing.png file',
+      'empty.png file',
+      'half.jpg file',
+      'inside folder',
+      'link folder',
+    ])
+    const [inside, link] = await Promise.all([ask('list', inFolder('inside')), ask('list', inFolder('link'))])
+    expect((inside.output as FolderListing).identity).toBe((link.output as FolderListing).identity)
+    expect((inside.output as FolderListing).identity).not.toBe(identity)
+  })
+
+  it('tell pictures by their content, upright, without decoding', async () => {
+    const { output } = await ask('header', inFolder('b.txt'))
+    expect(output).toMatchObject({ height: 30, width: 20, grey: false, startIsAll: true })
+    const failures = ['a.png', 'empty.png', 'drawing.png', 'none.png', 'inside']
+    const answers = await Promise.all(failures.map((name) => ask('header', inFolder(name))))
+    expect(answers.map(({ failure }) => [failure?.kind, failure?.reason])).toEqual([
+      ['damaged', 'no picture'],
+      ['damaged', 'an empty file'],
+      ['damaged', 'a picture in the format svg, which is no photograph'],
+      ['missing', 'there is no such file'],
+      ['closed', 'EISDIR: illegal operation on a directory, read'],
+    ])
+    expect(answers[0].failure?.start).toEqual(new TextEncoder().encode('hello wo'))
+  })
+
+  it('make samples and sums over files', async () => {
+    const { output } = await ask('sample', inFolder('b.txt'), { height: 1, width: 2, channels: 3 })
+    expect(output).toEqual(new Uint8Array(6).fill(20))
+    const half = await ask('sample', inFolder('half.jpg'), { height: 1, width: 2, channels: 3 })
+    expect(half.failure).toMatchObject({ kind: 'damaged', start: undefined })
+    // printf 'hello world' | sha256sum
+    expect((await ask('digest', inFolder('a.png'))).output).toBe(
+      'b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9',
+    )
+  })
+
+  it('tell a mistake of ours from a damaged picture', async () => {
+    const { failure } = await ask('sample', inFolder('b.txt'), { height: -1, width: 2, channels: 3 })
+    expect(failure).toEqual({ kind: 'fault', reason: 'Invalid typed array length: -6' })
+  })
+
+  it('are not there in a page', async () => {
+    expect((await errorOf(() => browser.startPictureWorker('', ''))).message).toBe(
+      `image folder: a page cannot read folders.
+  expected  samples
+  fix       decode the pictures in the page and pass them with arrayDataset or makeDataset; or run in Node`,
+    )
+  })
+})
+
 it('knows the machine', () => {
   expect(node.hardwareThreads()).toBeGreaterThanOrEqual(1)
   expect(node.residentBytes()).toBeGreaterThan(1e6)
   expect(browser.residentBytes()).toBeUndefined()
+  expect(node.memoryBytes()).toBeGreaterThan(1e8)
+  expect(node.memoryBytes()).toBeLessThanOrEqual(totalmem())
+  expect(browser.memoryBytes()).toBeUndefined()
   vi.stubEnv('JUANJI_TEST', 'x')
   expect([node.environment('JUANJI_TEST'), browser.environment('JUANJI_TEST')]).toEqual(['x', undefined])
   vi.unstubAllEnvs()

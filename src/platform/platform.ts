@@ -1,5 +1,6 @@
 import { showStart } from '../base/bytes.ts'
 import { FormatError, UnsupportedError } from '../base/errors.ts'
+import type { CachedFile, HttpAnswer, NetworkFailure, OpenPartialOptions, PartialFile } from './download.ts'
 
 /**
  * What the library asks of the place where it runs. `node.ts` and `browser.ts` export exactly these names; which of
@@ -14,8 +15,14 @@ export interface Platform {
   readFile(path: string): Promise<Uint8Array>
   /** Writes beside the file, flushes and renames: a reader sees the old content or the new, never half of it. */
   writeFileAtomic(path: string, content: Uint8Array | string): Promise<void>
+  /** The same for content that comes in pieces and need not fit in memory. */
+  openFileAtomic(path: string): Promise<AtomicFile>
+  /** The first bytes of a file, fewer where it is shorter: enough to tell what it is. */
+  readStart(path: string, bytes: number): Promise<Uint8Array>
   /** Names of a folder's entries, sorted by code unit, so that the order is the same everywhere. */
   readDirectory(path: string): Promise<string[]>
+  /** The same with what they are. */
+  listDirectory(path: string): Promise<DirectoryEntry[]>
   exists(path: string): Promise<boolean>
   isDirectory(path: string): Promise<boolean>
   /** Makes the folder and those above it; an existing one is fine. */
@@ -23,9 +30,29 @@ export interface Platform {
   /** Removes a file or a folder with all in it; one that is not there is fine. */
   removeTree(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
+  /** The path from the root of the file system on; in a page the path itself. */
+  absolutePath(path: string): string
   joinPath(...parts: string[]): string
   /** The user's folder for files that can be made or fetched again; it need not exist yet. */
   cacheFolder(): string
+
+  /**
+   * GET of an http or https address; redirects are followed. In Node through the proxy that HTTPS_PROXY or HTTP_PROXY
+   * names, in upper or lower case, unless NO_PROXY excepts the host; a page has its browser's settings.
+   * @throws NetworkFailure when there is no answer
+   */
+  httpGet(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer>
+  readonly NetworkFailure: typeof NetworkFailure
+  /** The SHA-256 sum in hexadecimal. */
+  sha256(bytes: Uint8Array): Promise<string>
+  /** A complete file of the cache by its name, parts joined by `/`: in the cache folder, or in the page's Cache Storage. */
+  cachedFile(name: string): Promise<CachedFile | undefined>
+  /**
+   * Opens a file of the cache to be filled, with what an earlier try left of it; waits while another process fills it.
+   * In a page the bytes are held in memory until they are complete.
+   * @throws ConfigError naming the path when the cache folder can't be written, the signal's reason when it is aborted
+   */
+  openPartialFile(name: string, options?: OpenPartialOptions): Promise<PartialFile>
 
   /** @throws FormatError with `path` when the data is not gzip, damaged or cut short */
   gunzip(bytes: Uint8Array, path: string): Promise<Uint8Array>
@@ -40,6 +67,12 @@ export interface Platform {
   processorName(): string | undefined
   /** Starts a worker from the text of a classic script. Set its handlers before the next `await`. */
   createWorker(source: string, name: string): PlatformWorker
+  /**
+   * Starts a worker that reads picture files: it is posted `PictureQuestion`s and answers each with a `PictureAnswer`.
+   * @param resampler the text of a function that makes `{ toSample(picture, height, width, channels) }`
+   * @throws UnsupportedError in a page, and where the package that decodes is missing
+   */
+  startPictureWorker(resampler: string, name: string): Promise<PlatformWorker>
 
   /** Lets everything else run that waits for the event loop: long work on the calling thread is cut with it. */
   nextTurn(): Promise<void>
@@ -51,6 +84,28 @@ export interface Platform {
   environment(name: string): string | undefined
   /** Memory the process holds, in bytes; undefined where nothing tells. */
   residentBytes(): number | undefined
+  /** Memory of the machine, or what this process may have of it, in bytes; undefined where nothing tells. */
+  memoryBytes(): number | undefined
+  /**
+   * Whether the terminal belongs to this process and not to the shell behind it, as after `&` or `bg`. A process in the
+   * background is stopped when it reads the terminal or changes its mode. May cost a few milliseconds.
+   */
+  inForeground(): boolean
+}
+
+export interface DirectoryEntry {
+  readonly name: string
+  /** Links to files are files; links to folders are `other`, so that following entries always ends. */
+  readonly kind: 'file' | 'folder' | 'other'
+}
+
+/** A file that is written beside its place. Either `commit` or `discard` has to be called. */
+export interface AtomicFile {
+  write(content: Uint8Array | string): Promise<void>
+  /** Flushes and renames: from here on the file is in its place. */
+  commit(): Promise<void>
+  /** Leaves nothing behind. */
+  discard(): Promise<void>
 }
 
 /** A picture as 8-bit sRGB, turned upright: `data` is [height, width, channels], 3 channels, or 4 when any pixel is transparent. */
@@ -66,7 +121,8 @@ export interface DecodedImage {
  * `self.postMessage(message, transfer)`; Node provides these two as well.
  */
 export interface PlatformWorker {
-  post(message: unknown, transfer?: readonly Transferable[]): void
+  /** Buffers of `transfer` are handed over instead of copied: here they are empty from then on. */
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void
   /** Sets the one handler of messages from the worker. */
   onMessage(handler: (message: unknown) => void): void
   /** Sets the one handler for a worker that threw, could not start, or stopped without being asked. */

@@ -1,4 +1,5 @@
 /** The ops as functions of tensors. What each does, its formula and its errors stand in src/ops. */
+import type { Shape } from '../base/shape.ts'
 import { constantNode, hostScalarNode, type Node } from '../graph/node.ts'
 import * as ops from '../ops/index.ts'
 import { Tensor, type TensorLike } from './tensor.ts'
@@ -10,6 +11,8 @@ const unary =
 
 /** max(x, 0) */
 export const relu = unary(ops.relu)
+/** min(max(x, 0), 6) */
+export const relu6 = unary(ops.relu6)
 /** 1 / (1 + exp(-x)) */
 export const sigmoid = unary(ops.sigmoid)
 export const tanh = unary(ops.tanh)
@@ -19,6 +22,10 @@ export const exp = unary(ops.exp)
 export const log = unary(ops.log)
 export const sqrt = unary(ops.sqrt)
 export const erf = unary(ops.erf)
+export const sin = unary(ops.sin)
+export const cos = unary(ops.cos)
+/** The largest whole number that is not above x. */
+export const floor = unary(ops.floor)
 export const softplus = unary(ops.softplus)
 export const hardSigmoid = unary(ops.hardSigmoid)
 export const hardSwish = unary(ops.hardSwish)
@@ -90,6 +97,14 @@ export function take(table: Tensor, indices: Tensor): Tensor {
 export function oneHot(labels: Tensor, classes: number): Tensor {
   return new Tensor(ops.oneHot(labels.node, classes))
 }
+
+/** One element of each row of the last axis: x […, n], indices […]; result […]. An index outside gives 0. */
+export function takeAlong(x: Tensor, indices: Tensor): Tensor {
+  return new Tensor(ops.takeAlong(x.node, indices.node))
+}
+
+/** Whether each value is a number and not infinite. */
+export const isFiniteNumber = unary(ops.isFiniteNumber)
 
 export function matmul(a: Tensor, b: Tensor): Tensor {
   return new Tensor(ops.matmul(a.node, b.node))
@@ -210,4 +225,72 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): 
 /** Normalised over groups of channels of each sample, scaled and shifted by channel. */
 export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
   return new Tensor(ops.groupNorm(x.node, groups, weight.node, bias.node, eps))
+}
+
+/** Both hold; bool, with broadcasting. */
+export function logicalAnd(a: Tensor, b: Tensor): Tensor {
+  return new Tensor(ops.logicalAnd(a.node, b.node))
+}
+
+/** Axes walked backwards; all of them when left out. */
+export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
+  return new Tensor(ops.flip(x.node, axes))
+}
+
+/** Tensors of one shape along a new axis. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  return new Tensor(
+    ops.stack(
+      tensors.map((t) => t.node),
+      axis,
+    ),
+  )
+}
+
+/** 0, 1, 2, … as i32 [count]. */
+export function iota(count: number): Tensor {
+  return new Tensor(ops.iota(count))
+}
+
+/** Uniform in [0, 1). The same `key` i32 [2] and `stream` draw the same numbers, on every machine. */
+export function randomUniform(shape: Shape, key: Tensor, stream: number): Tensor {
+  return new Tensor(ops.randomUniform(shape, key.node, stream))
+}
+
+/** Normal with mean 0 and deviation 1, drawn as by {@link randomUniform}. */
+export function randomNormal(shape: Shape, key: Tensor, stream: number): Tensor {
+  return new Tensor(ops.randomNormal(shape, key.node, stream))
+}
+
+export type AffineWarpOptions = ops.AffineWarpOptions
+
+/**
+ * Turns, shifts, scales, shears or mirrors pictures, each by a matrix of its own, interpolating bilinearly. Has no
+ * gradient.
+ *
+ * Places are measured in pixels from the middle of the picture, x to the right and y down: the centre of the pixel in
+ * row i and column j of a picture [height, width] is x = j - (width - 1) / 2, y = i - (height - 1) / 2. The matrix leads
+ * from the place of an output pixel to the place in the input whose value it gets:
+ * x' = m₀ x + m₁ y + m₂, y' = m₃ x + m₄ y + m₅.
+ * @param x u8 or f32 [batch, height, width, channels]; u8 is scaled to [0, 1], as a model does
+ * @param matrix f32 [batch, 6]
+ * @param options fill: what stands outside, a number (default 0), `'edge'` or `'reflect'`
+ * @returns f32 of the shape of x
+ * @throws ShapeError, DTypeError, ConfigError
+ * @example
+ * affineWarp(pictures, tensor([[-1, 0, 0, 0, 1, 0]])) // one picture, mirrored left to right
+ */
+export function affineWarp(x: Tensor, matrix: Tensor, options: AffineWarpOptions = {}): Tensor {
+  return new Tensor(ops.affineWarp(x.node, matrix.node, options))
+}
+
+/**
+ * New colours as linear functions of the old ones, by a matrix for each picture: result r = M[r] · (red, green, blue, 1),
+ * held in [0, 1]. Has no gradient.
+ * @param x u8 or f32 [batch, height, width, 3]; u8 is scaled to [0, 1], as a model does
+ * @param matrix f32 [batch, 3, 4]
+ * @throws ShapeError, DTypeError
+ */
+export function colorMatrix(x: Tensor, matrix: Tensor): Tensor {
+  return new Tensor(ops.colorMatrix(x.node, matrix.node))
 }

@@ -3,9 +3,10 @@ import type { TypedArray } from '../base/dtype.ts'
 import { ShapeError } from '../base/errors.ts'
 import { type Shape, showShape } from '../base/shape.ts'
 import { Device } from '../engine/index.ts'
-import { type InitialValues, Variable, variableNode } from '../graph/node.ts'
+import { type InitialValues, type Node, Variable, variableNode } from '../graph/node.ts'
+import { where } from './functions.ts'
 import { realize, Tensor } from './tensor.ts'
-import { assign, guarded } from './trace.ts'
+import { assign, assignedVariables, guarded } from './trace.ts'
 
 export type { Fill, InitialValues } from '../graph/node.ts'
 
@@ -68,6 +69,22 @@ export class State {
     }
     await realize()
     await Device.write(this.variable, values)
+  }
+}
+
+/**
+ * Makes everything that was assigned in this step so far depend on a condition: where it does not hold, the old values
+ * stay. A step can so look at its own loss and gradients before it believes them.
+ * @param condition bool, one value
+ * @throws ShapeError when the condition has several values, DTypeError when it is not bool
+ */
+export function assignIf(condition: Tensor): void {
+  const one = condition.reshape([])
+  for (const variable of assignedVariables()) {
+    const value = new Tensor(variable.pending as Node)
+    variable.pending = undefined
+    const before = new Tensor(variableNode(variable))
+    assign(variable, where(one, value, before).node)
   }
 }
 

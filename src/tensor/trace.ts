@@ -63,6 +63,11 @@ export function assign(variable: Variable, value: Node): void {
   else unstored.add(variable)
 }
 
+/** The Variables assigned in this step so far. */
+export function assignedVariables(): readonly Variable[] {
+  return [...(current?.assigned ?? unstored)]
+}
+
 /** `action` at the end of the trace, or at once when nothing is traced. */
 export function atEndOfStep(key: unknown, action: () => void): void {
   if (current !== undefined) current.atEnd(key, action)

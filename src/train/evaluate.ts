@@ -1,13 +1,15 @@
 /** Measuring and using a trained model. */
 import type { TypedArray } from '../base/dtype.ts'
+import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
-import { type CompiledFunction, compile, crossEntropy, type Tensor } from '../tensor/index.ts'
+import { type CompiledFunction, compile, crossEntropy, type Tensor, takeAlong } from '../tensor/index.ts'
+import { type Metrics, Tally } from './metrics.ts'
 
 /** Loss of a batch: a scalar. */
 export type Loss = (output: Tensor, target: Tensor) => Tensor
 
-type Measure = CompiledFunction<[Tensor, Tensor], readonly [Tensor, Tensor]>
+type Measure = CompiledFunction<[Tensor, Tensor], readonly [loss: Tensor, answers: Tensor, better: Tensor]>
 const measures = new WeakMap<Model, Map<Loss, Measure>>()
 const forwards = new WeakMap<Model, CompiledFunction<[Tensor], Tensor>>()
 
@@ -22,6 +24,17 @@ export function correct(output: Tensor, labels: Tensor): Tensor {
   return output.argmax().equal(labels).cast('f32').sum()
 }
 
+/** How many outputs of each row are larger than that of its label; all, when that is no number. */
+function larger(output: Tensor, labels: Tensor): Tensor {
+  const own = takeAlong(output, labels).reshape([...labels.shape, 1])
+  return output
+    .lessEqual(own)
+    .cast('f32')
+    .sum(-1)
+    .neg()
+    .add(output.shape[output.ndim - 1])
+}
+
 /** Runs `body` with the model in inference mode. */
 export async function inferring<T>(model: Model, body: () => Promise<T>): Promise<T> {
   const { training } = model
@@ -33,12 +46,9 @@ export async function inferring<T>(model: Model, body: () => Promise<T>): Promis
   }
 }
 
-export interface Evaluation {
+export interface Evaluation extends Metrics {
   /** Mean over the samples. */
   readonly loss: number
-  /** Share of the samples whose class is right, in [0, 1]. */
-  readonly accuracy: number
-  readonly samples: number
 }
 
 export interface EvaluateOptions {
@@ -48,10 +58,33 @@ export interface EvaluateOptions {
   readonly loss?: Loss
   /** Called with the samples done so far. */
   readonly onProgress?: (done: number, total: number) => void
+  /** Stops after the batch in progress with the signal's reason. */
+  readonly signal?: AbortSignal
 }
 
-/** Loss and accuracy of a model on a data set, in inference mode. */
+/**
+ * Loss, accuracy and metrics of each class of a model on a data set, in inference mode.
+ * @throws ConfigError when the data set is empty, ShapeError when it has more classes than the model has outputs
+ */
 export async function evaluate(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  if (dataset.length === 0) {
+    throw new ConfigError({
+      where: 'evaluate',
+      what: 'the data set is empty',
+      expected: 'at least one sample',
+      fix: 'check where the data come from',
+    })
+  }
+  const outputs = model.outputShape[model.outputShape.length - 1]
+  if (dataset.classes.length > outputs) {
+    throw new ShapeError({
+      where: 'evaluate',
+      what: 'the data have more classes than the model has outputs',
+      got: `${dataset.classes.length} classes, ${outputs} outputs`,
+      expected: 'at most one class an output',
+      fix: 'measure with data of the classes the model was trained on',
+    })
+  }
   const loss = lossOrDefault(options.loss)
   const byLoss = measures.get(model) ?? new Map<Loss, Measure>()
   measures.set(model, byLoss)
@@ -59,23 +92,27 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   if (measure === undefined) {
     measure = compile((x: Tensor, y: Tensor) => {
       const output = model(x)
-      return [loss(output, y), correct(output, y)] as const
+      return [loss(output, y), output.argmax(), larger(output, y)] as const
     })
     byLoss.set(loss, measure)
   }
   const run = measure
   return inferring(model, async () => {
+    const tally = new Tally(outputs, dataset.classes)
     let lossSum = 0
-    let right = 0
     let done = 0
     for await (const { x, y } of dataset.batches({ size: options.batchSize ?? 256 })) {
-      const [batchLoss, batchRight] = await run(x, y)
+      options.signal?.throwIfAborted()
+      const [batchLoss, answers, better] = await run(x, y)
+      const labels = await y.data()
       lossSum += (await batchLoss.item()) * y.size
-      right += await batchRight.item()
+      const predicted = await answers.data()
+      const places = await better.data()
+      for (let i = 0; i < labels.length; i++) tally.add(labels[i], predicted[i], places[i])
       done += y.size
       options.onProgress?.(done, dataset.length)
     }
-    return { loss: lossSum / done, accuracy: right / done, samples: done }
+    return { loss: lossSum / done, ...tally.metrics() }
   })
 }
 

@@ -1,43 +1,18 @@
-/** The training loop. */
+/** `fit`: from a net and data to a trained model. */
 import { nextTurn } from '#platform'
-import type { TypedArray } from '../base/dtype.ts'
-import { ConfigError, didYouMean, ShapeError } from '../base/errors.ts'
-import type { Shape } from '../base/shape.ts'
+import { ConfigError, ShapeError } from '../base/errors.ts'
 import { sameShape, showShape } from '../base/shape.ts'
-import { checkBatchSize, type Dataset, split } from '../data/dataset.ts'
+import { type Dataset, labelsOf, split } from '../data/dataset.ts'
+import { augmentBatch } from '../data/index.ts'
 import type { Layer } from '../nn/layer.ts'
 import { init, type Model } from '../nn/model.ts'
-import { adam, type Optimizer } from '../optim/index.ts'
-import { compile, describeDevice, type Tensor, valueAndGrad } from '../tensor/index.ts'
-import { correct, evaluate, type Loss, lossOrDefault } from './evaluate.ts'
-import type { EndEvent, EpochEvent, TrainEvent } from './events.ts'
-
-export const lrSchedules = ['constant', 'cosine'] as const
-export type LrSchedule = (typeof lrSchedules)[number]
-
-export interface FitOptions {
-  /** Passes over the training data; default 5. */
-  readonly epochs?: number
-  /** Default 64. */
-  readonly batchSize?: number
-  /** Default adam(1e-3). */
-  readonly optimizer?: Optimizer
-  /**
-   * How the learning rate goes over the run: `'constant'` (default), or `'cosine'`, from the optimizer's down to 0
-   * (Loshchilov and Hutter 2017, without restarts).
-   */
-  readonly lrSchedule?: LrSchedule
-  /** A share of the data to hold out, each class in proportion, or a data set; default 0.1. 0 for none. */
-  readonly validation?: number | Dataset
-  /** Decides initial weights, split and order. Default 0. */
-  readonly seed?: number
-  /** Default: crossEntropy of logits. */
-  readonly loss?: Loss
-  /** Hears everything that happens. */
-  readonly onEvent?: (event: TrainEvent) => void
-  /** Stops after the step in progress; what was learned so far is kept. */
-  readonly signal?: AbortSignal
-}
+import type { Optimizer } from '../optim/index.ts'
+import { crossEntropy, describeDevice, type Tensor, tensor } from '../tensor/index.ts'
+import type { Loss } from './evaluate.ts'
+import type { EndEvent, EpochEvent } from './events.ts'
+import { identityOf } from './identity.ts'
+import { checkAgainst, type FitOptions, readOptions, type Settings } from './options.ts'
+import { Training } from './training.ts'
 
 export interface Run {
   /**
@@ -50,6 +25,8 @@ export interface Run {
   readonly optimizer: Optimizer
 }
 
+const defaultBatchSize = 64
+
 function isModel(net: Layer | Model): net is Model {
   return typeof net === 'function'
 }
@@ -57,160 +34,35 @@ function isModel(net: Layer | Model): net is Model {
 /**
  * Trains a net on a data set.
  * @param net a description, whose parameters are then made from the seed, or a model to train further
- * @throws ConfigError on options that make no sense, ShapeError when net and data do not fit
+ * @throws ConfigError on options that make no sense, ShapeError when net and data do not fit. When the loss is no number
+ * any more: a ConfigError that names the step; the model keeps the weights of the step before
  * @example
  * const run = await fit(simpleCnn(), data.train, { epochs: 5, seed: 1, onEvent: console.log })
  */
 export async function fit(net: Layer | Model, dataset: Dataset, options: FitOptions = {}): Promise<Run> {
-  const { epochs = 5, batchSize = 64, seed = 0, validation = 0.1, lrSchedule = 'constant', signal } = options
-  const emit = options.onEvent ?? (() => {})
-  checkBatchSize('fit', batchSize)
-  if (!lrSchedules.includes(lrSchedule)) {
-    throw new ConfigError({
-      where: 'fit',
-      what: `there is no lrSchedule '${lrSchedule}'`,
-      expected: lrSchedules.join(' or '),
-      fix: didYouMean(lrSchedule, lrSchedules),
-    })
-  }
-  if (!Number.isInteger(epochs) || epochs < 1) {
-    throw new ConfigError({
-      where: 'fit',
-      what: 'the number of epochs makes no sense',
-      got: String(epochs),
-      expected: 'a whole number of at least 1',
-      fix: 'use for instance 5',
-    })
-  }
-  const optimizer = options.optimizer ?? adam()
-  const loss = lossOrDefault(options.loss)
-  const [train, held] = await parts(dataset, validation, seed)
+  const read = readOptions(options)
+  const [train, held] = await parts(dataset, read.validation, read.seed)
+  checkAgainst(read, train, held)
+  const settings = { ...read, batchSize: read.batchSize ?? Math.min(defaultBatchSize, train.length) }
   // Splitting and making parameters take a while; what waits for the event loop comes in between.
   await nextTurn()
-  const model = isModel(net) ? net : init(net, { input: train.sampleShape, seed })
+  const model = isModel(net) ? net : init(net, { input: train.sampleShape, seed: settings.seed })
   checkFit(model, train)
-
   await nextTurn()
-
-  const step = compile((x: Tensor, y: Tensor) => {
-    let output: Tensor | undefined
-    const [value, gradients] = valueAndGrad(model.parameters, () => {
-      output = model(x)
-      return loss(output, y)
-    })
-    optimizer.update(model.parameters, gradients)
-    return [value, correct(output as Tensor, y)] as const
+  const { augment } = settings
+  const classes = model.outputShape[model.outputShape.length - 1]
+  const { backend } = await describeDevice()
+  const training = new Training({
+    settings,
+    model,
+    train,
+    held,
+    loss: settings.loss ?? (await defaultLoss(settings, train, classes)),
+    augment: augment === undefined ? undefined : (x, y, key) => augmentBatch(x, y, augment, { key, classes }),
+    identity: await identityOf(settings, model, train, held, backend),
   })
-
-  const stepsPerEpoch = Math.ceil(train.length / batchSize)
-  emit({
-    event: 'start',
-    epochs,
-    batchSize,
-    stepsPerEpoch,
-    trainSamples: train.length,
-    validationSamples: held?.length ?? 0,
-    parameters: model.parameterCount,
-    learningRate: optimizer.learningRate,
-    optimizer: optimizer.name,
-    seed,
-    ...(await describeDevice()),
-  })
-  const history: EpochEvent[] = []
-  const baseRate = optimizer.learningRate
-  const rateAt = (progress: number) =>
-    lrSchedule === 'cosine' ? (baseRate * (1 + Math.cos(Math.PI * progress))) / 2 : baseRate
-  const begin = performance.now()
-  let best:
-    | {
-        epoch: number
-        accuracy: number
-        loss: number
-        weights: Map<string, { shape: Shape; data: TypedArray }> | undefined
-      }
-    | undefined
-  let done = 0
-  let meanLoss = Number.NaN
-  model.train()
-  try {
-    for (let epoch = 1; epoch <= epochs && signal?.aborted !== true; epoch++) {
-      const start = performance.now()
-      let lossSum = 0
-      let right = 0
-      let seen = 0
-      let steps = 0
-      for await (const { x, y } of train.batches({ size: batchSize, seed, epoch })) {
-        optimizer.learningRate = rateAt((epoch - 1 + steps / stepsPerEpoch) / epochs)
-        const [batchLoss, batchRight] = await step(x, y)
-        lossSum += (await batchLoss.item()) * y.size
-        right += await batchRight.item()
-        seen += y.size
-        steps++
-        const seconds = (performance.now() - start) / 1000
-        const samplesPerSecond = seen / seconds
-        const samplesLeft = train.length * (epochs - epoch + 1) - seen
-        emit({
-          event: 'step',
-          epoch,
-          step: steps,
-          stepsPerEpoch,
-          loss: lossSum / seen,
-          accuracy: right / seen,
-          samplesPerSecond,
-          secondsLeft: samplesLeft / samplesPerSecond,
-        })
-        if (signal?.aborted) break
-      }
-      meanLoss = lossSum / seen
-      if (signal?.aborted) break
-      const seconds = (performance.now() - start) / 1000
-      const measured = held === undefined ? undefined : await evaluate(model, held, { loss })
-      const accuracy = measured?.accuracy ?? right / seen
-      // Of equal accuracies the one with the smaller loss is better.
-      const score = measured?.loss ?? meanLoss
-      const isBest =
-        best === undefined ||
-        held === undefined ||
-        accuracy > best.accuracy ||
-        (accuracy === best.accuracy && score < best.loss)
-      if (isBest)
-        best = {
-          epoch,
-          accuracy,
-          loss: score,
-          weights: held === undefined || epoch === epochs ? undefined : await model.save(),
-        }
-      const event: EpochEvent = {
-        event: 'epoch',
-        epoch,
-        epochs,
-        loss: meanLoss,
-        accuracy: right / seen,
-        ...(measured === undefined ? {} : { validationLoss: measured.loss, validationAccuracy: measured.accuracy }),
-        samplesPerSecond: seen / seconds,
-        seconds,
-        best: isBest,
-      }
-      history.push(event)
-      done = epoch
-      emit(event)
-    }
-  } finally {
-    optimizer.learningRate = baseRate
-    model.eval()
-  }
-  const aborted = signal?.aborted ?? false
-  if (!aborted && best?.weights !== undefined && best.epoch < done) await model.load(best.weights)
-  const end: EndEvent = {
-    event: 'end',
-    epochs: done,
-    loss: meanLoss,
-    bestEpoch: best?.epoch ?? done,
-    seconds: (performance.now() - begin) / 1000,
-    aborted,
-  }
-  emit(end)
-  return { model, epochs: history, end, optimizer }
+  const { epochs, end } = await training.run()
+  return { model, epochs, end, optimizer: settings.optimizer }
 }
 
 async function parts(
@@ -228,6 +80,32 @@ async function parts(
   }
   if (typeof validation !== 'number') return [dataset, validation]
   return validation === 0 ? [dataset, undefined] : split(dataset, validation, seed)
+}
+
+/** Cross-entropy with the smoothing and the weights that were asked for. */
+async function defaultLoss(settings: Settings, train: Dataset, classes: number): Promise<Loss> {
+  const { labelSmoothing, classWeights: asked } = settings
+  if (asked === undefined) return (output, target) => crossEntropy(output, target, { labelSmoothing })
+  const weights = asked === 'balanced' ? balanced(await labelsOf(train), classes) : asked
+  if (weights.length !== classes || weights.some((weight) => !(weight >= 0 && Number.isFinite(weight)))) {
+    throw new ConfigError({
+      where: 'fit',
+      what: 'the class weights do not fit the classes',
+      got: `${weights.length} weights: ${weights.slice(0, 8).join(', ')}${weights.length > 8 ? ', …' : ''}`,
+      expected: `${classes} numbers of at least 0, one an output`,
+      fix: "give one for each class, or 'balanced'",
+    })
+  }
+  const classWeights = tensor([...weights])
+  return (output: Tensor, target: Tensor) => crossEntropy(output, target, { labelSmoothing, classWeights })
+}
+
+/** samples / (classes · samples of the class), as in scikit-learn; 1 for a class without samples. */
+function balanced(labels: Int32Array, classes: number): number[] {
+  const counts = new Array<number>(classes).fill(0)
+  for (const label of labels) counts[label]++
+  const occurring = counts.filter(Boolean).length
+  return counts.map((count) => (count === 0 ? 1 : labels.length / (occurring * count)))
 }
 
 function checkFit(model: Model, train: Dataset): void {

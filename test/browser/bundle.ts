@@ -1,43 +1,24 @@
 /** The package as users get it, and their programs as bundlers make pages of them. */
-import { execFile } from 'node:child_process'
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import * as esbuild from 'esbuild'
 import { createLogger, build as viteBuild } from 'vite'
-
-/** Runs a program; what it said is in the error. */
-async function run(program: string, args: readonly string[], options: { cwd?: string } = {}): Promise<void> {
-  await promisify(execFile)(program, args, options).catch((error: { message: string; stdout: string }) => {
-    throw new Error(`${error.message}\n${error.stdout}`)
-  })
-}
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
+import { readBlocks } from '../staging/documents.ts'
+import { packStaged, root, run, stagePackage } from '../staging/stage.ts'
 
 /** Builds and packs the working tree and unpacks it in `project` as npm would install it; dist/ is left alone. */
 export async function installPacked(folder: string, project: string): Promise<void> {
-  const stage = join(folder, 'stage')
-  await mkdir(stage)
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', join(stage, 'dist')])
-  for (const name of ['package.json', 'src', 'README.md', 'README.zh-CN.md', 'CHANGELOG.md', 'LICENSE']) {
-    await cp(join(root, name), join(stage, name), { recursive: true })
-  }
-  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: stage })
-  const packed = (await readdir(folder)).find((name) => name.endsWith('.tgz')) as string
+  const tarball = await packStaged(await stagePackage(folder), folder)
   const installed = join(project, 'node_modules', 'juanji')
   await mkdir(installed, { recursive: true })
-  await run('tar', ['xzf', join(folder, packed), '-C', installed, '--strip-components=1'])
+  await run('tar', ['xzf', tarball, '-C', installed, '--strip-components=1'])
   await writeFile(join(project, 'package.json'), '{ "name": "page", "private": true, "type": "module" }')
 }
 
 /** The README's programs. */
 export async function readmePrograms(): Promise<string[]> {
-  const text = await readFile(join(root, 'README.md'), 'utf8')
-  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code)
+  return (await readBlocks(join(root, 'README.md'))).filter(({ language }) => language === 'ts').map(({ code }) => code)
 }
 
 /** Puts the page's program into the project, where it imports the package. */

@@ -284,9 +284,76 @@ export function loadTraining(): { optimizers: OptimizerCase[]; networks: Network
   return load('training.golden.json')
 }
 
+// ---------------------------------------------------------------------------------------------- models.golden.json
+
+/** A published network. */
+export interface PublishedNetwork {
+  readonly parameters: number
+  /** The tensor at place i is filled with salt + i: `publishedValues`. */
+  readonly salt: number
+  readonly input: FloatSpec
+  /** In evaluation mode. */
+  readonly logits: Golden
+  /** Entries of the state_dict in its order, shapes in PyTorch's layout. */
+  readonly tensors: readonly (readonly [name: string, shape: readonly number[]])[]
+  /** Numbers of parameters by width multiplier. */
+  readonly widths?: Readonly<Record<string, number>>
+}
+
+export function loadPublished(): Record<'resnet18' | 'resnet20' | 'mobileNetV2', PublishedNetwork> {
+  return load('models.golden.json')
+}
+
+/** A shape of PyTorch's in our layout: [out, in / groups, ...kernel] to [...kernel, in / groups, out]. */
+export function turnedShape([out, ...rest]: readonly number[]): number[] {
+  return rest.length === 0 ? [out] : [...rest.slice(1), rest[0], out]
+}
+
+/** What the tensor at a place of `tensors` holds, in our layout; models.py has the rule. */
+export function publishedValues({ salt, tensors }: PublishedNetwork, place: number): Float32Array {
+  const [name, shape] = tensors[place]
+  const turned = turnedShape(shape)
+  const spec = { shape: turned, salt: salt + place }
+  if (turned.length > 1) return goldenInput({ ...spec, scale: Math.sqrt(6 / sizeOf(turned.slice(0, -1))) })
+  return goldenInput(/(weight|running_var)$/.test(name) ? { ...spec, scale: 0.25, offset: 1 } : { ...spec, scale: 0.1 })
+}
+
+// ---------------------------------------------------------------------------------------------- curves.golden.json
+
+/** 200 steps of a network by name; the layers are described at the top of curves.py. */
+export interface CurveCase extends Pick<NetworkCase, 'parameters' | 'batches' | 'losses'> {
+  readonly name: 'simpleCnn' | 'resnet8' | 'resnet20'
+  readonly optimizer: OptimizerOptions & { readonly name: 'sgd' }
+  /** What PyTorch's own float32 differs by: within the first ten losses, and in the mean of the last twenty (relative). */
+  readonly float32: { readonly first: number; readonly last: number }
+}
+
+export function loadCurves(): CurveCase[] {
+  return load('curves.golden.json')
+}
+
 /** The input of step t: the same description with salt + t. */
 export function stepInput(spec: FloatSpec, t: number): Float32Array
 export function stepInput(spec: IntegerSpec, t: number): Int32Array
 export function stepInput(spec: FloatSpec | IntegerSpec, t: number): Float32Array | Int32Array {
   return goldenInput({ ...spec, salt: spec.salt + t })
+}
+
+// ---------------------------------------------------------------------------------------------- resize.golden.json
+
+/** A picture that Pillow resized: `[height, width, channels]` in `image.shape`, the result's shape in `to`. */
+export interface ResizeCase {
+  readonly name: string
+  /** `sample`: the middle in the result's proportions, in the result's channels. */
+  readonly kind: 'resize' | 'sample'
+  readonly image: IntegerSpec
+  readonly to: readonly number[]
+  readonly filter?: 'bilinear' | 'bicubic'
+  /** Left, top, right, bottom. */
+  readonly box?: readonly [number, number, number, number]
+  readonly pixels: readonly number[]
+}
+
+export function loadResizeCases(): ResizeCase[] {
+  return load('resize.golden.json')
 }

@@ -116,7 +116,7 @@ describe('a worker that dies', () => {
               fail = h
               w.onError(h)
             },
-            post: (m: { action: string; modules: [number, unknown][] }, t?: readonly Transferable[]) => {
+            post: (m: { action: string; modules: [number, unknown][] }, t?: readonly ArrayBuffer[]) => {
               if (name.endsWith('1') && m.action === 'run') {
                 if (how === 'dies') {
                   setTimeout(() => fail(new Error('killed')), 5)

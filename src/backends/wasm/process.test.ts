@@ -42,7 +42,7 @@ async function runProgram(name: string, body: string): Promise<{ code: number | 
     platform: 'node',
     outfile: file,
     alias: { '#platform': fileURLToPath(new URL('../../platform/node.ts', import.meta.url)) },
-    external: ['sharp'],
+    external: ['sharp', 'undici'],
     logLevel: 'error',
   })
   const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] })

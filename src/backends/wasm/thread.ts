@@ -40,13 +40,13 @@ export class Thread {
     return this.#failure !== undefined
   }
 
-  ask(message: object, transfer: Transferable[] = []): Promise<Reply> {
+  ask(message: object, transfer: readonly ArrayBuffer[] = []): Promise<Reply> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const id = this.#next++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
       this.worker.ref()
-      this.worker.post({ ...message, id }, transfer as never)
+      this.worker.post({ ...message, id }, transfer)
     })
   }
 }

@@ -375,7 +375,7 @@ class WasmBackend implements Backend {
     return this.#threadList
   }
 
-  #ask(thread: Thread, message: object, transfer: Transferable[] = []): Promise<Reply> {
+  #ask(thread: Thread, message: object, transfer: readonly ArrayBuffer[] = []): Promise<Reply> {
     return thread.ask(message, transfer)
   }
 

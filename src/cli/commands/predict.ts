@@ -1,8 +1,8 @@
 /** `juanji predict`: what a model says of pictures. */
-import type { Command } from 'commander'
-import { decodeImage, readFile } from '#platform'
-import { ConfigError } from '../../base/errors.ts'
-import { type LoadedModel, loadModel, type Prediction, pictureToSample, predict, tensor } from '../../index.ts'
+import { type Command, Option } from 'commander'
+import { hardwareThreads, isDirectory, openFileAtomic } from '#platform'
+import { ConfigError, FormatError, type JuanjiError } from '../../base/errors.ts'
+import { type LoadedModel, loadModel, predict, tensor } from '../../index.ts'
 import {
   type CommonOptions,
   chooseDevice,
@@ -14,11 +14,25 @@ import {
   withCommonOptions,
   withDeviceOptions,
 } from '../command.ts'
-import { formatPercent, formatTable } from '../progress.ts'
+import { countFiles, findFiles, type LoadedFile, listArgument, loadSample } from '../picture-files.ts'
+import {
+  csvHeader,
+  csvLine,
+  makePredictionTable,
+  predictionEvent,
+  type Ranked,
+  rank,
+  type TableOptions,
+} from '../prediction-output.ts'
+import { formatCount, formatDuration } from '../progress.ts'
+import { readAhead } from '../read-ahead.ts'
 
 interface PredictOptions extends CommonOptions, DeviceChoice {
   readonly top: number
   readonly invert?: boolean
+  readonly batchSize: number
+  readonly csv?: boolean
+  readonly out?: string
 }
 
 export function addPredict(program: Command, run: Runner): void {
@@ -28,23 +42,28 @@ export function addPredict(program: Command, run: Runner): void {
     .description(
       'Say what a trained model sees in pictures (JPEG, PNG, WebP, GIF, AVIF). The middle of each picture is cut out in ' +
         "the model's proportions and resized; a grey model gets it in grey, and transparent parts count as white. The " +
-        'digits of the built-in data are light on dark: for dark ink on light paper add --invert.',
+        'digits of the built-in data are light on dark: for dark ink on light paper add --invert. ' +
+        'Folders are searched to any depth, and files in them that are no pictures are passed over. Pictures that cannot ' +
+        'be read are named on standard error, the others are predicted, and the exit code is 1.',
     )
     .argument('<model>', 'folder that train wrote')
-    .argument('<files...>', 'picture files')
+    .argument('<files...>', 'picture files, folders, or - for a list of paths on standard input, one a line')
     .option('--top <k>', 'how many classes to name', wholeNumber(1), 3)
     .option('--invert', 'turn dark on light into light on dark first')
+    .option('--batch-size <n>', 'pictures at once', wholeNumber(1), 64)
+    .addOption(new Option('--csv', 'print CSV: file,class,probability,class2,probability2,…').conflicts('json'))
+    .option('--out <file>', 'write CSV into this file instead of printing a table')
   withDeviceOptions(command)
   withCommonOptions(command, [
     'juanji predict runs/digits-1 seven.png',
     'juanji predict runs/digits-1 photo-of-a-note.jpg --invert',
+    'juanji predict runs/photos-1 ./new-photos --top 1 --csv > new-photos.csv',
+    "find . -name '*.jpg' | juanji predict runs/photos-1 - --json",
   ])
   command.action((folder: string, files: string[], options: PredictOptions) =>
     run(options, (task) => predictFiles(task, folder, files, options)),
   )
 }
-
-const batchSize = 64
 
 async function predictFiles(
   task: Task,
@@ -52,7 +71,6 @@ async function predictFiles(
   files: readonly string[],
   options: PredictOptions,
 ): Promise<void> {
-  const { terminal, signal } = task
   const loaded = await loadModel(folder)
   if (loaded.dtype !== 'u8') {
     throw new ConfigError({
@@ -64,51 +82,184 @@ async function predictFiles(
     })
   }
   await chooseDevice(options)
-  // Every file is opened first: a wrong one is found before anything is printed.
-  const samples: Uint8Array[] = []
-  for (const [i, file] of files.entries()) {
-    if (signal.aborted) throw new Interrupted()
-    const picture = await decodeImage(await readFile(file), file)
-    samples.push(pictureToSample(picture, loaded.model.inputShape, options))
-    if (files.length > 1) terminal.progress({ label: 'pictures', done: i + 1, total: files.length })
+  const single = files.length === 1 && files[0] !== listArgument && !(await isDirectory(files[0]))
+  const output = await openOutput(task, loaded, options, single)
+  let counts: Counts
+  try {
+    counts = await predictAll(task, loaded, files, options, { output, single })
+    await output.close()
+  } catch (error) {
+    await output.discard()
+    throw error
   }
-  task.begin()
-  for (let start = 0; start < files.length; start += batchSize) {
-    if (signal.aborted) throw new Interrupted()
-    const part = samples.slice(start, start + batchSize)
-    show(task, loaded, files.slice(start, start + batchSize), await predictBatch(loaded, part), options.top)
-  }
+  conclude(task, counts, options)
 }
 
-function predictBatch({ model }: LoadedModel, samples: readonly Uint8Array[]): Promise<Prediction[]> {
-  const size = samples[0].length
-  const x = new Uint8Array(samples.length * size)
-  for (const [i, sample] of samples.entries()) x.set(sample, i * size)
-  return predict(model, tensor(x, [samples.length, ...model.inputShape], 'u8'))
+interface Counts {
+  readonly pictures: number
+  readonly unreadable: number
+  /** Files in folders that are no pictures. */
+  readonly skipped: number
+  readonly seconds: number
 }
 
-function show(
-  { terminal }: Task,
-  { classes }: LoadedModel,
+/** Predicts batch by batch, while the pictures of the next batch are decoded. */
+async function predictAll(
+  task: Task,
+  loaded: LoadedModel,
   files: readonly string[],
-  predictions: readonly Prediction[],
-  top: number,
-): void {
-  const rows = predictions.map(({ probabilities }, i) => {
-    const best = Array.from(probabilities, (probability, label) => ({
-      class: classes[label] ?? String(label),
-      probability,
-    }))
-      .sort((a, b) => b.probability - a.probability)
-      .slice(0, top)
-    terminal.event({
-      event: 'prediction',
-      file: files[i],
-      class: best[0].class,
-      probability: best[0].probability,
-      top: best,
-    })
-    return [files[i], ...best.flatMap((one) => [one.class, formatPercent(one.probability, 1)])]
+  options: PredictOptions,
+  { output, single }: { readonly output: Output; readonly single: boolean },
+): Promise<Counts> {
+  const { terminal, signal } = task
+  const { batchSize } = options
+  const start = performance.now()
+  const seconds = () => (performance.now() - start) / 1000
+  const counts = { pictures: 0, unreadable: 0, skipped: 0 }
+  let total: number | undefined
+  // What can't be counted is found again, and told, when its turn comes.
+  const counting = countFiles(files, signal).catch(() => undefined)
+  void counting.then((count) => {
+    total = count
   })
-  terminal.lines(formatTable(rows))
+  let batch: Extract<LoadedFile, { kind: 'sample' }>[] = []
+  const flush = async () => {
+    if (signal.aborted) throw new Interrupted()
+    if (batch.length === 0) return
+    await output.write(await predictBatch(loaded, batch, options.top))
+    counts.pictures += batch.length
+    batch = []
+  }
+  const found = findFiles(files, { lines: () => task.lines(), signal })
+  const limits = { atOnce: Math.min(4, hardwareThreads()), ahead: Math.max(8, batchSize) }
+  for await (const file of readAhead(found, (one) => loadSample(one, loaded.model.inputShape, options), limits)) {
+    if (signal.aborted) throw new Interrupted()
+    if (file.kind === 'unreadable') {
+      if (single) throw file.error
+      task.begin()
+      counts.unreadable++
+      showUnreadable(task, file.path, file.error)
+    } else if (file.kind === 'other') counts.skipped++
+    else {
+      task.begin()
+      batch.push(file)
+      if (batch.length === batchSize) await flush()
+    }
+    const done = counts.pictures + batch.length + counts.unreadable + counts.skipped
+    const rate = done / seconds()
+    if (!single) {
+      terminal.progress({
+        label: 'pictures',
+        done,
+        total,
+        rate: `${formatCount(rate)} pictures/s`,
+        ...(total === undefined ? {} : { secondsLeft: (total - done) / rate }),
+      })
+    }
+  }
+  await flush()
+  if (counts.pictures + counts.unreadable === 0) throw nothingFound(files, counts.skipped)
+  return { ...counts, seconds: seconds() }
+}
+
+async function predictBatch(
+  { model, classes }: LoadedModel,
+  batch: readonly { readonly path: string; readonly sample: Uint8Array }[],
+  top: number,
+): Promise<Ranked[]> {
+  const size = batch[0].sample.length
+  const x = new Uint8Array(batch.length * size)
+  for (const [i, { sample }] of batch.entries()) x.set(sample, i * size)
+  const predictions = await predict(model, tensor(x, [batch.length, ...model.inputShape], 'u8'))
+  return predictions.map((prediction, i) => rank(batch[i].path, prediction, classes, top))
+}
+
+function showUnreadable({ terminal }: Task, path: string, error: Error): void {
+  const reason = error instanceof FormatError || error instanceof ConfigError ? error.problem.what : error.message
+  terminal.event({ event: 'unreadable', file: path, reason })
+  terminal.note(`${path}: ${reason}`)
+}
+
+function conclude({ terminal }: Task, counts: Counts, { out }: PredictOptions): void {
+  const { pictures, unreadable, skipped, seconds } = counts
+  terminal.event({ event: 'done', ...counts })
+  if (!terminal.json && pictures + unreadable + skipped > 1) {
+    const parts = [
+      `${formatCount(pictures)} picture${pictures === 1 ? '' : 's'} in ${formatDuration(seconds)}`,
+      ...(skipped === 0 ? [] : [`${formatCount(skipped)} other file${skipped === 1 ? '' : 's'} passed over`]),
+      ...(unreadable === 0 ? [] : [`${formatCount(unreadable)} could not be read`]),
+    ]
+    terminal.note(`${parts.join(', ')}${out === undefined ? '' : `; the predictions are in ${out}`}`)
+  }
+  if (unreadable > 0) {
+    throw new FormatError({
+      where: 'predict',
+      what: `${formatCount(unreadable)} of ${formatCount(pictures + unreadable)} pictures could not be read`,
+      expected: 'JPEG, PNG, WebP, GIF or AVIF files',
+      fix: 'look at the files named above: correct the paths, repair them or leave them out',
+    })
+  }
+}
+
+function nothingFound(files: readonly string[], skipped: number): JuanjiError {
+  return new ConfigError({
+    where: files.length > 3 ? 'predict' : files.join(' '),
+    what: 'there are no pictures in what was named',
+    got:
+      skipped === 0
+        ? 'nothing'
+        : skipped === 1
+          ? '1 file that is no picture'
+          : `${formatCount(skipped)} files that are no pictures`,
+    expected: 'JPEG, PNG, WebP, GIF or AVIF files, folders with some, or - and a list of paths on standard input',
+    fix: 'check the paths',
+  })
+}
+
+/** Where predictions go. */
+interface Output {
+  write(batch: readonly Ranked[]): Promise<void>
+  /** All predictions are there. */
+  close(): Promise<void>
+  /** Not all predictions are there: a file must not look as if. */
+  discard(): Promise<void>
+}
+
+async function openOutput(task: Task, loaded: LoadedModel, options: PredictOptions, single: boolean): Promise<Output> {
+  const { terminal } = task
+  const top = Math.min(options.top, classCount(loaded))
+  const file = options.out === undefined ? undefined : await openFile(options.out)
+  await file?.write(csvHeader(top))
+  let head = csvHeader(top)
+  const columns = terminal.interactive ? terminal.columns : undefined
+  const tableOptions: TableOptions = { classes: loaded.classes, top, columns, single }
+  const table = makePredictionTable(tableOptions)
+  return {
+    async write(batch) {
+      for (const one of batch) terminal.event(predictionEvent(one))
+      if (file !== undefined) await file.write(batch.map(csvLine).join(''))
+      else if (options.csv === true) {
+        terminal.data(head + batch.map(csvLine).join(''))
+        head = ''
+      } else terminal.lines(table(batch))
+    },
+    close: async () => file?.commit(),
+    discard: async () => file?.discard(),
+  }
+}
+
+/** @throws ConfigError before any work when the file can't be written */
+async function openFile(path: string) {
+  if (!(await isDirectory(path))) return openFileAtomic(path)
+  throw new ConfigError({
+    where: path,
+    what: 'this is a folder',
+    expected: 'a file for the predictions',
+    fix: 'add a name: --out predictions.csv',
+  })
+}
+
+/** How many classes the model tells apart. */
+function classCount({ model, classes }: LoadedModel): number {
+  return model.outputShape.at(-1) ?? classes.length
 }

@@ -2,12 +2,17 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { isDirectory } from '#platform'
-import { type LoadedModel, loadModel, models, type nn, type Shape, summarize } from '../../index.ts'
-import { type CommonOptions, type Runner, type Task, unknownName, withCommonOptions } from '../command.ts'
-import { formatCount, formatPercent, formatTable } from '../progress.ts'
+import { ConfigError } from '../../base/errors.ts'
+import { type LoadedModel, loadModel, models, type nn, type Shape, summarize, trainingMemory } from '../../index.ts'
+import { type CommonOptions, type Runner, type Task, unknownName, wholeNumber, withCommonOptions } from '../command.ts'
+import { formatPercent } from '../progress.ts'
+import { layersToDepth, showExtents, summaryTable, summaryTotals } from '../summary-table.ts'
 
 interface SummaryOptions extends CommonOptions {
   readonly input?: Shape
+  readonly classes?: number
+  readonly depth?: number
+  readonly batchSize: number
 }
 
 export function addSummary(program: Command, run: Runner): void {
@@ -15,11 +20,23 @@ export function addSummary(program: Command, run: Runner): void {
     .command('summary')
     .summary("show a network's layers")
     .description(
-      'Show the layers of a trained model or of an architecture: shapes, parameters, multiply-adds a sample, and the receptive field.',
+      'Show the layers of a trained model or of an architecture: output shapes, parameters, multiply-adds a sample, the ' +
+        'memory that training keeps of a sample, and how many pixels along the height one output value sees.',
     )
     .argument('<model>', `folder that train wrote, or ${Object.keys(models.architectures).join(', ')}`)
-    .option('--input <shape>', 'shape of a sample, for architectures (default: 28,28,1)', readShape)
-  withCommonOptions(command, ['juanji summary runs/digits-1', 'juanji summary resnet8 --input 32,32,3'])
+    .option(
+      '--input <shape>',
+      "shape of a sample, for architectures (default: the architecture's usual one)",
+      readShape,
+    )
+    .option(
+      '--classes <n>',
+      'number of classes, for architectures (default: 10, for large pictures 1000)',
+      wholeNumber(1),
+    )
+    .option('--depth <n>', 'levels shown; what lies deeper is told as sums', wholeNumber(1))
+    .option('--batch-size <n>', 'samples a step, for the memory that training takes', wholeNumber(1), 64)
+  withCommonOptions(command, ['juanji summary runs/digits-1', 'juanji summary resnet18 --input 224,224,3 --depth 2'])
   command.action((name: string, options: SummaryOptions) => run(options, (task) => summary(task, name, options)))
 }
 
@@ -31,56 +48,68 @@ function readShape(text: string): Shape {
   return shape
 }
 
-async function open(
-  name: string,
-  input: Shape | undefined,
-): Promise<{ net: nn.Layer; input: Shape; loaded?: LoadedModel }> {
-  const architectures: Readonly<Record<string, () => nn.Layer>> = models.architectures
-  if (Object.hasOwn(architectures, name)) return { net: architectures[name](), input: input ?? [28, 28, 1] }
+interface Opened {
+  readonly net: nn.Layer
+  readonly input: Shape
+  readonly loaded?: LoadedModel
+}
+
+async function open(name: string, options: SummaryOptions): Promise<Opened> {
+  const architectures: Readonly<Record<string, models.Architecture>> = models.architectures
+  if (Object.hasOwn(architectures, name)) {
+    const input = options.input ?? models.usualInputs[name as models.ArchitectureName]
+    return { net: architectures[name]({ classes: options.classes, input }), input }
+  }
   if (!(await isDirectory(name)) && !/[/\\.]/.test(name))
     throw unknownName('model folder or architecture', name, Object.keys(architectures))
+  for (const option of ['input', 'classes'] as const) {
+    if (options[option] === undefined) continue
+    throw new ConfigError({
+      where: `--${option}`,
+      what: 'a trained model has its own',
+      got: `the folder ${name}`,
+      expected: `this option together with one of ${Object.keys(architectures).join(', ')}`,
+      fix: `leave --${option} out`,
+    })
+  }
   const loaded = await loadModel(name)
   return { net: loaded.model.net, input: loaded.model.inputShape, loaded }
 }
 
 async function summary({ terminal }: Task, name: string, options: SummaryOptions): Promise<void> {
-  const { net, input, loaded } = await open(name, options.input)
-  const { layers, output, parameters, multiplyAdds } = summarize(net, input)
-  for (const layer of layers) terminal.event({ event: 'layer', ...layer })
-  const shape = (extents: Shape) => extents.join('×')
-  terminal.line(`${terminal.bold(loaded?.architecture ?? name)}: ${shape(input)} to ${shape(output)}`)
+  const { net, input, loaded } = await open(name, options)
+  const { batchSize, depth = Number.POSITIVE_INFINITY } = options
+  const found = summarize(net, input)
+  const memory = trainingMemory(found, batchSize)
+
+  terminal.line(`${terminal.bold(loaded?.architecture ?? name)}: ${showExtents(input)} to ${showExtents(found.output)}`)
   terminal.line()
-  terminal.lines(
-    formatTable(
-      [
-        ['layer', 'type', 'output', 'parameters', 'multiply-adds', 'sees'],
-        ...layers.map((layer) => [
-          layer.path,
-          layer.type,
-          shape(layer.output),
-          formatCount(layer.parameters),
-          formatCount(layer.multiplyAdds),
-          layer.receptiveField === undefined ? '' : String(layer.receptiveField),
-        ]),
-      ],
-      2,
-    ),
-  )
+  terminal.lines(summaryTable(found, terminal.columns, depth))
   terminal.line()
-  terminal.line(`${formatCount(parameters)} parameters, ${formatCount(multiplyAdds)} multiply-adds a sample`)
+  terminal.lines(summaryTotals(found, batchSize, memory))
   if (loaded !== undefined) showLoaded(terminal.line.bind(terminal), loaded)
+
+  for (const { layers: _inside, branches: _branches, ...layer } of layersToDepth(found, depth))
+    terminal.event({ event: 'layer', ...layer })
+  const { output, parameters, trainable, states, multiplyAdds, activationBytes, largest } = found
   terminal.event({
     event: 'done',
     model: name,
     input,
     output,
     parameters,
+    trainable,
+    states,
     multiplyAdds,
+    activationBytes,
+    ...(largest === undefined ? {} : { largest: { path: largest.path, parameters: largest.parameters } }),
+    training: { batchSize, ...memory },
     ...(loaded === undefined ? {} : { classes: loaded.classes, metrics: loaded.metrics ?? {} }),
   })
 }
 
 function showLoaded(line: (text: string) => void, { classes, metrics = {}, data }: LoadedModel): void {
+  line('')
   if (classes.length > 0)
     line(`classes: ${classes.slice(0, 20).join(', ')}${classes.length > 20 ? ` and ${classes.length - 20} more` : ''}`)
   if (typeof data.dataset === 'string')

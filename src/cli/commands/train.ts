@@ -1,7 +1,7 @@
-/** `juanji train`: from a data set to a model folder. */
+/** `juanji train`: from a data set or a folder of pictures to a model folder. */
 import type { Command } from 'commander'
-import { environment, processorName, runtimeName } from '#platform'
-import { ConfigError, type JuanjiError } from '../../base/errors.ts'
+import { exists, joinPath, processorName, runtimeName } from '#platform'
+import { ConfigError } from '../../base/errors.ts'
 import { version } from '../../base/version.ts'
 import type { Device } from '../../engine/index.ts'
 import {
@@ -11,246 +11,402 @@ import {
   type Evaluation,
   evaluate,
   fit,
-  type LrSchedule,
-  lrSchedules,
-  models,
+  hasCheckpoint,
+  lrScheduleNames,
   nextRunFolder,
-  optim,
   type Run,
-  type StartEvent,
-  type StepEvent,
   saveModel,
-  saveUnfinishedRun,
-  type TrainTest,
+  type TrainEvent,
+  trainControl,
+  writeData,
   writeHistory,
 } from '../../index.ts'
 import {
-  type CommonOptions,
   chooseDevice,
-  type DeviceChoice,
   Interrupted,
+  number,
   positiveNumber,
   type Runner,
   type Task,
-  unknownName,
   wholeNumber,
   withCommonOptions,
   withDeviceOptions,
 } from '../command.ts'
-import { type DataChoice, type DatasetName, datasetName, datasetNames, openDataset } from '../data-choice.ts'
+import { dataHelp } from '../data-choice.ts'
 import { drawDemo } from '../demo.ts'
-import { formatCount, formatDuration, formatPercent } from '../progress.ts'
-import type { Terminal } from '../terminal.ts'
-
-interface TrainOptions extends CommonOptions, DeviceChoice, DataChoice {
-  readonly epochs: number
-  readonly batchSize: number
-  readonly lr?: number
-  readonly optimizer: string
-  readonly lrSchedule: string
-  readonly arch: string
-  readonly seed: number
-  readonly out?: string
-  readonly force?: boolean
-  readonly demo?: boolean
-}
-
-const architectures = models.architectures
-const optimizers = {
-  adam: (rate = 1e-3) => optim.adam(rate),
-  adamw: (rate = 1e-3) => optim.adamw(rate),
-  sgd: (rate = 0.05) => optim.sgd(rate, { momentum: 0.9 }),
-} as const
-
-/** Share of the training data that is held out, to choose the best epoch by. */
-const validation = 0.1
+import { formatCount } from '../progress.ts'
+import {
+  architectures,
+  makeOptimizer,
+  makePlan,
+  optimizerNames,
+  readChoices,
+  resumedPlan,
+  type TrainOptions,
+  type TrainPlan,
+} from '../train-plan.ts'
+import { commandName, showNext, showStart, showTest } from '../train-report.ts'
+import { checkSource, dataArgument, openSource, type PreparedData, type Source, shortName } from '../training-data.ts'
+import { openTrainingView } from '../training-keys.ts'
 
 export function addTrain(program: Command, run: Runner): void {
+  const share = number(0, 0.9)
   const command = program
     .command('train')
-    .summary('train a network on a data set')
+    .summary('train a network on a data set or a folder of pictures')
     .description(
-      'Train a network. A tenth of the training data is held out; the model is that of the epoch that does best on it. ' +
-        'The test data are looked at once, at the end.',
+      'Train a network. What is not said is chosen from the size of the data, and told. A tenth of the training data is ' +
+        'held out; the model is that of the epoch that does best on it. The test data are looked at once, at the end. ' +
+        'A run that was stopped or killed goes on with --resume.',
     )
-    .argument('<dataset>', `${datasetNames.join(' or ')}; digits are generated, mnist is read from its files`)
-    .option('--arch <name>', `network: ${Object.keys(architectures).join(', ')}`, 'simpleCnn')
-    .option('--epochs <n>', 'passes over the training data', wholeNumber(1), 3)
-    .option('--batch-size <n>', 'samples a step', wholeNumber(1), 64)
-    .option('--optimizer <name>', `${Object.keys(optimizers).join(', ')} (momentum 0.9)`, 'adam')
-    .option('--lr <rate>', 'learning rate (default: 0.001, for sgd 0.05)', positiveNumber)
-    .option('--lr-schedule <name>', `how it goes over the run: ${lrSchedules.join(', ')}`, 'cosine')
-    .option('--seed <n>', 'decides first weights, validation part and order', wholeNumber(0), 1)
-    .option('--data <folder>', 'where the files of the data set are (default: images/mnist in the folder JUANJI_DATA)')
+    .argument('[data]', dataArgument)
+    .option('--arch <name>', `network: ${Object.keys(architectures).join(', ')}`)
+    .option('--input-size <n>', 'side of the pictures the network gets, in pixels; for folders', wholeNumber(8))
+    .option('--epochs <n>', 'passes over the training data', wholeNumber(1))
+    .option('--batch-size <n>', 'samples at once', wholeNumber(1))
+    .option('--accumulate <n>', 'batches that make one update of the weights (default: 1)', wholeNumber(1))
+    .option('--optimizer <name>', `${optimizerNames.join(', ')} (momentum 0.9)`)
+    .option('--lr <rate>', 'learning rate', positiveNumber)
+    .option('--lr-schedule <name>', `how it goes over the run: ${lrScheduleNames.join(', ')}`)
+    .option('--warmup-steps <n>', 'steps over which the rate rises first (default: 0)', wholeNumber(0))
+    .option('--weight-decay <x>', 'decay of the weights; norms and biases have none', number(0, 10))
+    .option('--clip-norm <x>', 'shortens gradients to this norm (default: not at all)', positiveNumber)
+    .option('--label-smoothing <x>', 'share of each label that is spread over all classes', number(0, 0.99))
+    .option('--class-weights <how>', "'balanced': rare classes count more")
+    .option('--average <x>', 'decay of the average over past weights; 0 for none', number(0, 0.99999))
+    .option(
+      '--augment <how>',
+      'none, or how pictures are changed at random: shift=0.1,rotate=10,scale=0.1,flip,cutOut=0.3,mixUp=0.2,…',
+    )
+    .option('--early-stopping <n>', 'end after n epochs without a better one', wholeNumber(1))
+    .option('--validation <share>', 'share of the training data to hold out (default: 0.1)', share)
+    .option('--test <share>', 'share to test with, where a folder has no part for it (default: 0.1)', share)
+    .option(
+      '--seed <n>',
+      'decides first weights, split, order and what is drawn at random (default: 1)',
+      wholeNumber(0),
+    )
+    .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples, at least 100, for a quick try', wholeNumber(100))
-    .option('--out <folder>', 'where the model goes (default: runs/<dataset>-1, -2, …)')
+    .option(
+      '--cache <mib>',
+      'decoded pictures are kept when they take at most so much memory (default: 512)',
+      number(0, 1e6),
+    )
+    .option('--out <folder>', 'where the model goes (default: runs/<data>-1, -2, …)')
     .option('--force', 'replace a model that is in the folder')
+    .option('--resume <folder>', 'go on with a run that was stopped or killed')
+    .option('--resume-anyway', 'also where data, options or backend are others: the bits are then others too')
+    .option('--checkpoint-every <seconds>', 'how often a checkpoint is written (default: 60)', number(0, 1e9))
+    .option('--plain', 'no live view: one line of progress')
     .option('--demo', 'show some predictions at the end')
   withDeviceOptions(command)
-  withCommonOptions(command, ['juanji train digits', 'juanji train mnist --data ./mnist --epochs 5 --out my-model'])
-  command.action((name: string, options: TrainOptions) => run(options, (task) => train(task, name, options)))
+  withCommonOptions(command, [
+    'juanji train ./photos                      one folder for each class',
+    'juanji train digits',
+    'juanji train mnist --arch resnet8 --epochs 10 --out my-model',
+    'juanji train --resume runs/photos-1',
+  ])
+  command.action((data: string | undefined, options: TrainOptions) =>
+    run(options, (task) => train(task, data, options)),
+  )
 }
 
-/** What has been decided before work begins. */
-interface Plan {
-  readonly dataset: DatasetName
-  readonly architecture: keyof typeof architectures
-  readonly optimizer: keyof typeof optimizers
-  readonly lrSchedule: LrSchedule
+/** All that is there when work begins. */
+interface Setup {
+  readonly source: Source
+  readonly plan: TrainPlan
+  readonly reasons: readonly { readonly choice: string; readonly why: string }[]
   readonly folder: string
+  readonly device: Device
 }
 
-async function plan(name: string, options: TrainOptions): Promise<Plan> {
-  const dataset = datasetName(name)
-  const architecture = Object.keys(architectures).find((known) => known === options.arch)
-  if (architecture === undefined) throw unknownName('architecture', options.arch, Object.keys(architectures))
-  const optimizer = Object.keys(optimizers).find((known) => known === options.optimizer)
-  if (optimizer === undefined) throw unknownName('optimizer', options.optimizer, Object.keys(optimizers))
-  const lrSchedule = lrSchedules.find((known) => known === options.lrSchedule)
-  if (lrSchedule === undefined) throw unknownName('learning-rate schedule', options.lrSchedule, lrSchedules)
-  return {
-    dataset,
-    lrSchedule,
-    architecture: architecture as Plan['architecture'],
-    optimizer: optimizer as Plan['optimizer'],
-    folder: options.out ?? (await nextRunFolder('runs', dataset)),
-  }
-}
-
-async function train(task: Task, name: string, options: TrainOptions): Promise<void> {
-  const { terminal } = task
-  const chosen = await plan(name, options)
-  const data = await openDataset(chosen.dataset, options)
-  const device = await chooseDevice(options)
-  const undo = await claimModelFolder(chosen.folder, options)
-  task.begin()
+async function train(task: Task, name: string | undefined, options: TrainOptions): Promise<void> {
+  readChoices(options)
+  const folder = await chooseFolder(name, options)
+  // Before anything is downloaded or decoded.
+  const undo = options.resume === undefined ? await claimModelFolder(folder, options) : async () => {}
+  let setup: Setup | undefined
+  let begun = false
   try {
-    if (options.force === true) await clearModelFolder(chosen.folder)
-    await trainInto(task, chosen, options, data, device)
+    setup = await (options.resume === undefined ? newRun : resumedRun)(task, folder, name, options)
+    await trainInto(task, setup, options, () => {
+      begun = true
+    })
   } catch (error) {
-    if (!(error instanceof Interrupted)) {
-      // A reader must never find half a model.
-      await clearModelFolder(chosen.folder).catch(() => undefined)
-      await undo().catch(() => undefined)
-    }
+    if (!begun) await undo().catch(() => undefined)
+    else if (!(error instanceof Interrupted)) await tidy(task, folder, options, undo)
     throw error
+  } finally {
+    await setup?.source.close()
   }
-  terminal.done()
 }
 
-async function trainInto(
-  task: Task,
-  chosen: Plan,
-  options: TrainOptions,
-  data: TrainTest,
-  device: Device,
-): Promise<void> {
-  const { terminal, signal } = task
-  const { folder } = chosen
-  const history: Record<string, string | number | boolean>[] = []
-  const head = historyHead(chosen, options, device)
-  const record = () => writeHistory(folder, [head, ...history])
-  await record()
-  let recording: Promise<void> = Promise.resolve()
+/** After a failure: a reader must never find half a model; what a run can go on from stays. */
+async function tidy({ terminal }: Task, folder: string, options: TrainOptions, undo: () => Promise<void>) {
+  if (await hasCheckpoint(folder)) {
+    terminal.note(`The run can go on from its last checkpoint: ${commandName()} train --resume ${folder}`)
+  } else if (options.resume === undefined) {
+    await clearModelFolder(folder).catch(() => undefined)
+    await undo().catch(() => undefined)
+  }
+}
 
-  const run = await fit(architectures[chosen.architecture]({ classes: data.train.classes.length }), data.train, {
-    epochs: options.epochs,
-    batchSize: options.batchSize,
-    optimizer: optimizers[chosen.optimizer](options.lr),
-    lrSchedule: chosen.lrSchedule,
-    validation,
-    seed: options.seed,
-    signal,
-    onEvent(event) {
-      switch (event.event) {
-        case 'start':
-          terminal.event({
-            ...event,
-            dataset: chosen.dataset,
-            architecture: chosen.architecture,
-            testSamples: data.test.length,
-          })
-          showStart(terminal, chosen, event, data.test.length)
-          break
-        case 'step':
-          checkLoss(event)
-          showStep(terminal, event, options.epochs)
-          break
-        case 'epoch':
-          terminal.event({ ...event })
-          showEpoch(terminal, event)
-          history.push({ ...event })
-          recording = recording.then(record)
-          // Told below; until then it must not count as unhandled.
-          recording.catch(() => undefined)
-          break
-        case 'end':
-          break
-        default:
-          event satisfies never
-      }
-    },
-  }).finally(() => recording.catch(() => undefined))
-  await recording
+/** @throws ConfigError when it is not said what to train on, or options exclude each other */
+async function chooseFolder(name: string | undefined, options: TrainOptions): Promise<string> {
+  const { resume, resumeAnyway, out, force } = options
+  if (resume === undefined && resumeAnyway === true) {
+    throw new ConfigError({
+      where: '--resume-anyway',
+      what: 'it is not said what to resume',
+      expected: '--resume FOLDER beside it',
+      fix: 'add --resume and the folder of the run',
+    })
+  }
+  if (resume !== undefined) {
+    if (out === undefined && force !== true) return resume
+    throw new ConfigError({
+      where: '--resume',
+      what: 'a resumed run goes on in its own folder',
+      got: force === true ? '--force' : `--out ${out}`,
+      expected: '--resume without --out and --force',
+      fix: 'leave them out, or begin a new run without --resume',
+    })
+  }
+  if (name === undefined) {
+    throw new ConfigError({
+      where: 'train',
+      what: 'it is not said what to train on',
+      expected: dataArgument,
+      fix: 'for instance juanji train ./photos, or juanji train digits; a stopped run goes on with --resume FOLDER',
+    })
+  }
+  await checkSource(name)
+  return out ?? nextRunFolder('runs', shortName(name))
+}
+
+type Begin = (task: Task, folder: string, name: string | undefined, options: TrainOptions) => Promise<Setup>
+
+const newRun: Begin = async (task, folder, name, options) => {
+  const source = await openSource(name as string, options, task)
+  const { validation = 0.1, test = 0.1 } = options
+  const { plan, reasons } = makePlan(source.dataset, source.facts(validation, test), options)
+  source.check(plan)
+  return { source, plan, reasons, folder, device: await chooseDevice(options) }
+}
+
+const resumedRun: Begin = async (task, folder, name, options) => {
+  const plan = await resumedPlan(folder, options)
+  const source = await openSource(name ?? plan.dataset, { ...plan, ...options }, task)
+  return {
+    source,
+    plan: { ...plan, dataset: source.dataset },
+    reasons: [],
+    folder,
+    device: await chooseDevice(options),
+  }
+}
+
+/** @param onBegin called when all is checked, and from here on the folder is the run's */
+async function trainInto(task: Task, given: Setup, options: TrainOptions, onBegin: () => void): Promise<void> {
+  const { terminal, signal } = task
+  const { folder, source } = given
+  const data = await source.open(given.plan, task)
+  const setup = { ...given, plan: withBatchThatFits(given.plan, data, options) }
+  const { plan } = setup
+  const record = () => ({ dataset: plan.dataset, ...data.record })
+  const history = new History(terminal, folder, historyHead(setup))
+  const begin = async () => {
+    onBegin()
+    task.begin()
+    if (options.force === true) await clearModelFolder(folder)
+    await writeData(folder, record())
+    // From here on the run can be resumed.
+    if (options.resume === undefined) await writeHistory(folder, history.lines)
+  }
+  const control = trainControl()
+  const view = openTrainingView(task, { control, plain: options.plain })
+  let run: Run
+  try {
+    run = await fit(
+      architectures[plan.arch]({ classes: data.train.classes.length, input: plan.inputShape }),
+      data.train,
+      {
+        ...fitOptions(plan, data),
+        signal,
+        control,
+        checkpoints: { folder, everySeconds: options.checkpointEvery, onBegin: begin, identity: data.identity },
+        resume: await howToResume(task, folder, options),
+        onEvent: (event) => listen(terminal, event, { setup, data, history, show: (event) => view.handle(event) }),
+      },
+    )
+  } finally {
+    view.close()
+    await history.written
+  }
+  if (run.end.aborted) return stopped(task, run, folder)
+  const test = data.test === undefined ? undefined : await evaluateTest(task, run, data, folder)
+  const metrics = { loss: run.end.loss, ...bestMetrics(run), ...testMetrics(test) }
   const contents = {
     model: run.model,
-    architecture: chosen.architecture,
+    architecture: plan.arch,
     classes: data.train.classes,
     dtype: 'u8',
-    data: describeData(chosen.dataset, options, data),
-    history: [head, ...history],
+    data: record(),
+    metrics,
+    history: history.lines,
   } as const
-  if (run.end.aborted) {
-    await saveUnfinishedRun(folder, contents)
-    terminal.event({ event: 'interrupted', epochs: run.end.epochs, folder })
-    terminal.line(
-      `Stopped. Weights and history so far are in ${folder}; without model.json it counts as an unfinished run.`,
-    )
-    throw new Interrupted()
-  }
-  const test = await evaluateTest(terminal, run, data)
-  const last = run.epochs.find((epoch) => epoch.epoch === run.end.bestEpoch)
-  const metrics = {
-    loss: run.end.loss,
-    ...(last?.validationAccuracy === undefined ? {} : { validationAccuracy: last.validationAccuracy }),
-    testLoss: test.loss,
-    testAccuracy: test.accuracy,
-  }
-  await saveModel(folder, { ...contents, metrics }, { force: true })
-  terminal.line()
-  terminal.line(terminal.bold(`Test accuracy: ${formatPercent(test.accuracy)}`))
-  terminal.line(
-    `(${formatCount(test.samples)} samples it never saw, loss ${test.loss.toFixed(4)}; epoch ${run.end.bestEpoch} was the best on the held-out data)`,
-  )
-  if (options.demo === true && !terminal.json) await drawDemo(terminal, run.model, data.test)
-  showNext(terminal, chosen, run.end.seconds)
+  await saveModel(folder, contents, { force: true })
+  task.complete()
+  if (test !== undefined) showTest(terminal, test, run)
+  if (options.demo === true && !terminal.json && data.test !== undefined) await drawDemo(terminal, run.model, data.test)
+  showNext(terminal, folder, run.end.seconds, plan.dataset === 'digits')
   terminal.event({
     event: 'done',
-    dataset: chosen.dataset,
-    architecture: chosen.architecture,
+    dataset: plan.dataset,
+    architecture: plan.arch,
     epochs: run.end.epochs,
     bestEpoch: run.end.bestEpoch,
+    stoppedEarly: run.end.stoppedEarly,
     seconds: run.end.seconds,
     ...metrics,
-    testSamples: test.samples,
+    ...(test === undefined ? {} : { testSamples: test.samples }),
     model: folder,
   })
 }
 
-function historyHead({ dataset, architecture, optimizer }: Plan, options: TrainOptions, device: Device) {
-  const { epochs, batchSize, lr, seed, limit } = options
+/** A run that was killed before its first checkpoint begins again: nothing is lost but what was never written. */
+async function howToResume({ terminal }: Task, folder: string, { resume, resumeAnyway }: TrainOptions) {
+  if (resume === undefined) return false
+  if (await hasCheckpoint(folder)) return resumeAnyway === true ? 'anyway' : true
+  if (await exists(joinPath(folder, 'model.json'))) {
+    throw new ConfigError({
+      where: folder,
+      what: 'this run is finished, and its checkpoints are gone',
+      got: 'a model without checkpoints/',
+      expected: 'a run that was stopped',
+      fix: `use the model, or train a new one: ${commandName()} train DATA`,
+    })
+  }
+  terminal.note('There is no checkpoint yet: the run begins again.')
+  return false
+}
+
+/** A batch that the recipe chose is made smaller where so few samples are left to learn from. */
+function withBatchThatFits(plan: TrainPlan, data: PreparedData, { batchSize }: TrainOptions): TrainPlan {
+  const share = typeof data.validation === 'number' ? 1 - data.validation : 1
+  const samples = Math.max(1, Math.floor(data.train.length * share))
+  return batchSize === undefined && plan.batchSize > samples ? { ...plan, batchSize: samples } : plan
+}
+
+function fitOptions(plan: TrainPlan, data: PreparedData) {
+  const some = <T>(value: T, off: T): T | undefined => (value === off ? undefined : value)
   return {
-    options: {
-      dataset,
-      architecture,
-      optimizer,
-      epochs,
-      batchSize,
-      validation,
-      seed,
-      ...(lr === undefined ? {} : { lr }),
-      ...(limit === undefined ? {} : { limit }),
-    },
+    epochs: plan.epochs,
+    batchSize: plan.batchSize,
+    accumulate: plan.accumulate,
+    optimizer: makeOptimizer(plan),
+    lrSchedule: plan.lrSchedule,
+    warmupSteps: plan.warmupSteps,
+    labelSmoothing: plan.labelSmoothing,
+    average: some(plan.average, 0),
+    clipNorm: some(plan.clipNorm, 0),
+    earlyStopping: some(plan.earlyStopping, 0),
+    classWeights: plan.balanced ? ('balanced' as const) : undefined,
+    augment: Object.keys(plan.augment).length === 0 ? undefined : plan.augment,
+    validation: data.validation,
+    seed: plan.seed,
+  }
+}
+
+/** history.jsonl: the head, then a line an epoch. Written after every epoch, so that a crash loses none. */
+class History {
+  readonly #terminal: Task['terminal']
+  readonly #folder: string
+  readonly #head: Line
+  epochs: readonly EpochEvent[] = []
+  /** Settles when everything so far has been written, or could not be, which is told: the next time has it all. */
+  written: Promise<void> = Promise.resolve()
+
+  constructor(terminal: Task['terminal'], folder: string, head: Line) {
+    this.#terminal = terminal
+    this.#folder = folder
+    this.#head = head
+  }
+
+  get lines(): readonly Line[] {
+    return [this.#head, ...this.epochs.map((event) => ({ ...event }))]
+  }
+
+  write(epochs: readonly EpochEvent[]): void {
+    this.epochs = epochs
+    const { lines } = this
+    this.written = this.written
+      .then(() => writeHistory(this.#folder, lines))
+      .catch((error: Error) => this.#terminal.note(`warning: ${error.message.split('\n')[0]}`))
+  }
+}
+
+type Line = Parameters<typeof writeHistory>[1][number]
+
+interface Listening {
+  readonly setup: Setup
+  readonly data: PreparedData
+  readonly history: History
+  readonly show: (event: TrainEvent) => void
+}
+
+function listen(terminal: Task['terminal'], event: TrainEvent, { setup, data, history, show }: Listening): void {
+  const { plan, source, reasons } = setup
+  switch (event.event) {
+    case 'start': {
+      const testSamples = data.test?.length ?? 0
+      const classes = data.train.classes.length
+      terminal.event({ ...event, history: undefined, dataset: plan.dataset, architecture: plan.arch, testSamples })
+      showStart(terminal, event, { name: source.name, plan, classes, testSamples, reasons })
+      history.write(event.history ?? [])
+      break
+    }
+    case 'epoch':
+      terminal.event({ ...event })
+      history.write([...history.epochs, event])
+      break
+    case 'checkpoint':
+    case 'warning':
+      terminal.event({ ...event })
+      break
+    case 'step':
+    case 'validation':
+    case 'end':
+      break
+    default:
+      event satisfies never
+  }
+  show(event)
+}
+
+/** @throws Interrupted always */
+function stopped({ terminal }: Task, run: Run, folder: string): never {
+  const resume = `${commandName()} train --resume ${folder}`
+  terminal.event({ event: 'interrupted', epochs: run.end.epochs, folder, resume })
+  terminal.line(`Stopped, nothing is lost. To go on: ${terminal.bold(resume)}`)
+  throw new Interrupted()
+}
+
+function bestMetrics({ epochs, end }: Run): { validationAccuracy?: number } {
+  const accuracy = epochs.find(({ epoch }) => epoch === end.bestEpoch)?.validationAccuracy
+  return accuracy === undefined ? {} : { validationAccuracy: accuracy }
+}
+
+function testMetrics(test: Evaluation | undefined): { [name: string]: number } {
+  if (test === undefined) return {}
+  const { loss, accuracy, f1, top5 } = test
+  return { testLoss: loss, testAccuracy: accuracy, testF1: f1, ...(top5 === undefined ? {} : { testTop5: top5 }) }
+}
+
+function historyHead({ plan, device }: Setup): Line {
+  return {
+    options: { ...plan } as unknown as Line,
     machine: {
       juanji: version,
       runtime: runtimeName(),
@@ -261,95 +417,26 @@ function historyHead({ dataset, architecture, optimizer }: Plan, options: TrainO
   }
 }
 
-function describeData(dataset: DatasetName, options: TrainOptions, data: TrainTest) {
-  return {
-    dataset,
-    ...(options.limit === undefined ? {} : { limit: options.limit }),
-    classes: [...data.train.classes],
-    train: { samples: data.train.length, heldOut: validation, seed: options.seed },
-    test: { samples: data.test.length },
-  }
-}
-
-function evaluateTest(terminal: Terminal, run: Run, data: TrainTest): Promise<Evaluation> {
+async function evaluateTest(task: Task, run: Run, data: PreparedData, folder: string): Promise<Evaluation> {
+  const { terminal, signal } = task
   const start = performance.now()
-  return evaluate(run.model, data.test, {
-    onProgress(done, total) {
-      const rate = (1000 * done) / (performance.now() - start)
-      terminal.progress({
-        label: 'test',
-        done,
-        total,
-        rate: `${formatCount(rate)} images/s`,
-        secondsLeft: (total - done) / rate,
-      })
-    },
-  })
-}
-
-/** @throws JuanjiError when training has run away */
-function checkLoss(event: StepEvent): void {
-  if (Number.isFinite(event.loss)) return
-  throw new ConfigError({
-    where: 'train',
-    what: 'the loss is no longer a number: training has diverged',
-    got: `loss ${event.loss} in epoch ${event.epoch}, step ${event.step}`,
-    expected: 'a finite loss',
-    fix: 'lower the learning rate with --lr, for instance to a tenth',
-  }) satisfies JuanjiError
-}
-
-function showStart(terminal: Terminal, chosen: Plan, event: StartEvent, testSamples: number): void {
-  const threads = `${event.threads} thread${event.threads === 1 ? '' : 's'}`
-  terminal.line(
-    `${terminal.bold('juanji')} trains ${chosen.architecture} (${formatCount(event.parameters)} parameters) on ${chosen.dataset}, with ${event.backend} on ${threads}`,
-  )
-  terminal.line(
-    terminal.dim(
-      `${formatCount(event.trainSamples)} images to learn from, ${formatCount(event.validationSamples)} held out, ${formatCount(testSamples)} to test with; ` +
-        `batches of ${event.batchSize}, ${event.optimizer}, learning rate ${event.learningRate}, seed ${event.seed}`,
-    ),
-  )
-  terminal.line()
-}
-
-function showStep(terminal: Terminal, event: StepEvent, epochs: number): void {
-  terminal.progress({
-    label: `epoch ${event.epoch}/${epochs}`,
-    done: event.step,
-    total: event.stepsPerEpoch,
-    secondsLeft: event.secondsLeft,
-    rate: `${formatCount(event.samplesPerSecond)} images/s`,
-    details: [`loss ${event.loss.toFixed(4)}`, `accuracy ${formatPercent(event.accuracy, 1)}`],
-  })
-}
-
-function showEpoch(terminal: Terminal, event: EpochEvent): void {
-  const held = event.validationAccuracy === undefined ? '' : `   held-out ${formatPercent(event.validationAccuracy)}`
-  terminal.line(
-    `epoch ${event.epoch}/${event.epochs}   loss ${event.loss.toFixed(4)}   accuracy ${formatPercent(event.accuracy)}${held}   ` +
-      `${formatCount(event.samplesPerSecond)} images/s   ${formatDuration(event.seconds)}`,
-  )
-}
-
-function showNext(terminal: Terminal, { dataset, folder }: Plan, seconds: number): void {
-  // npm sets this while a script such as `npm start` runs: then `juanji` alone is not on the path.
-  const juanji =
-    environment('npm_lifecycle_event') === undefined && environment('npm_command') === undefined
-      ? 'juanji'
-      : 'npx juanji'
-  terminal.line()
-  terminal.line(`The model is in ${terminal.bold(folder)} (trained in ${formatDuration(seconds)}). What to try next:`)
-  terminal.line()
-  const next = [
-    [`${juanji} predict ${folder} picture.png`, 'what it says of a picture (add --invert for dark ink on light paper)'],
-    [`${juanji} summary ${folder}`, 'its layers, and what they cost'],
-    dataset === 'digits'
-      ? [`${juanji} train mnist --data DIR`, "the same with MNIST's files"]
-      : [`${juanji} evaluate ${folder} digits`, 'how it does on other handwriting'],
-    [`${juanji} explain conv --steps`, 'a convolution by hand, number by number'],
-    [`${juanji} doctor`, 'what this machine can do'],
-  ]
-  const width = Math.max(...next.map(([command]) => command.length))
-  for (const [command, what] of next) terminal.line(`  ${command.padEnd(width)}  ${terminal.dim(what)}`)
+  try {
+    return await evaluate(run.model, data.test as NonNullable<PreparedData['test']>, {
+      signal,
+      onProgress(done, total) {
+        const rate = (1000 * done) / (performance.now() - start)
+        terminal.progress({
+          label: 'test',
+          done,
+          total,
+          rate: `${formatCount(rate)} images/s`,
+          secondsLeft: (total - done) / rate,
+        })
+      },
+    })
+  } catch (error) {
+    // The last checkpoint is behind all epochs: resumed, the run comes back to here.
+    if (signal.aborted) stopped(task, run, folder)
+    throw error
+  }
 }
