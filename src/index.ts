@@ -41,7 +41,6 @@ export {
   augmentBatch,
   augmentKinds,
   checkAugment,
-  checkBatchFits,
   cifar10Classes,
   concatDatasets,
   datasets,

@@ -1,13 +1,11 @@
 /** `juanji train`: from a data set or a folder of pictures to a model folder. */
 import type { Command } from 'commander'
-import { exists, joinPath, processorName, runtimeName } from '#platform'
+import { exists, joinPath } from '#platform'
 import { ConfigError } from '../../base/errors.ts'
-import { version } from '../../base/version.ts'
 import type { Device } from '../../engine/index.ts'
 import {
   claimModelFolder,
   clearModelFolder,
-  type EpochEvent,
   type Evaluation,
   evaluate,
   fit,
@@ -35,6 +33,7 @@ import {
 import { dataHelp } from '../data-choice.ts'
 import { drawDemo } from '../demo.ts'
 import { formatCount } from '../progress.ts'
+import { History, historyHead } from '../train-history.ts'
 import {
   architectures,
   makeOptimizer,
@@ -215,7 +214,7 @@ async function trainInto(task: Task, given: Setup, options: TrainOptions, onBegi
   const setup = { ...given, plan: withBatchThatFits(given.plan, data, options) }
   const { plan } = setup
   const record = () => ({ dataset: plan.dataset, ...data.record })
-  const history = new History(terminal, folder, historyHead(setup))
+  const history = new History(terminal, folder, historyHead(plan, setup.device))
   const begin = async () => {
     onBegin()
     task.begin()
@@ -319,36 +318,6 @@ function fitOptions(plan: TrainPlan, data: PreparedData) {
   }
 }
 
-/** history.jsonl: the head, then a line an epoch. Written after every epoch, so that a crash loses none. */
-class History {
-  readonly #terminal: Task['terminal']
-  readonly #folder: string
-  readonly #head: Line
-  epochs: readonly EpochEvent[] = []
-  /** Settles when everything so far has been written, or could not be, which is told: the next time has it all. */
-  written: Promise<void> = Promise.resolve()
-
-  constructor(terminal: Task['terminal'], folder: string, head: Line) {
-    this.#terminal = terminal
-    this.#folder = folder
-    this.#head = head
-  }
-
-  get lines(): readonly Line[] {
-    return [this.#head, ...this.epochs.map((event) => ({ ...event }))]
-  }
-
-  write(epochs: readonly EpochEvent[]): void {
-    this.epochs = epochs
-    const { lines } = this
-    this.written = this.written
-      .then(() => writeHistory(this.#folder, lines))
-      .catch((error: Error) => this.#terminal.note(`warning: ${error.message.split('\n')[0]}`))
-  }
-}
-
-type Line = Parameters<typeof writeHistory>[1][number]
-
 interface Listening {
   readonly setup: Setup
   readonly data: PreparedData
@@ -402,19 +371,6 @@ function testMetrics(test: Evaluation | undefined): { [name: string]: number } {
   if (test === undefined) return {}
   const { loss, accuracy, f1, top5 } = test
   return { testLoss: loss, testAccuracy: accuracy, testF1: f1, ...(top5 === undefined ? {} : { testTop5: top5 }) }
-}
-
-function historyHead({ plan, device }: Setup): Line {
-  return {
-    options: { ...plan } as unknown as Line,
-    machine: {
-      juanji: version,
-      runtime: runtimeName(),
-      processor: processorName() ?? 'unknown',
-      backend: device.target.name,
-      threads: device.backend.threads,
-    },
-  }
 }
 
 async function evaluateTest(task: Task, run: Run, data: PreparedData, folder: string): Promise<Evaluation> {
