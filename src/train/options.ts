@@ -19,8 +19,8 @@ export interface CheckpointOptions {
    */
   readonly everySeconds?: number
   /**
-   * Called when all is checked and before anything is written: the place to clear or fill the folder of the run. A run
-   * that is refused has then touched nothing.
+   * Called when options, data and, on resuming, the checkpoint are checked and before anything is written: the place to
+   * clear or fill the folder of the run. Only whether another run's checkpoints are in the way is looked at afterwards.
    */
   readonly onBegin?: () => Promise<void>
   /** What else must be the same when the run is resumed: a hash over the files of the data, for instance. */
