@@ -1,10 +1,10 @@
 /** Which device computes: the default one, or the one a program asks for. */
-import { hardwareThreads } from '#platform'
+import { environment, hardwareThreads } from '#platform'
 import type { Backend } from '../backends/backend.ts'
 import { ConfigError, didYouMean } from '../base/errors.ts'
 import { Device } from './device.ts'
 
-export const backendNames = ['wasm', 'interpret'] as const
+export const backendNames = ['native', 'wasm', 'interpret'] as const
 export type BackendName = (typeof backendNames)[number]
 
 export interface DeviceOptions {
@@ -40,6 +40,10 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
 
 async function createBackend(name: string, threads: number, options: DeviceOptions): Promise<Backend> {
   switch (name) {
+    case 'native': {
+      const { createNativeBackend } = await import('../backends/native/index.ts')
+      return createNativeBackend({ threads, compiler: environment('JUANJI_CC') || undefined })
+    }
     case 'wasm': {
       const { createWasmBackend } = await import('../backends/wasm/index.ts')
       return createWasmBackend({ threads, relaxedSimd: options.relaxedSimd, shared: options.sharedMemory })
