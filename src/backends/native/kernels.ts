@@ -15,7 +15,7 @@ const timeoutMs = 60_000
  */
 // biome-ignore format: a command line
 const commonFlags = [
-  '-std=gnu11', '-O2', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fwrapv', '-fno-tree-vectorize',
+  '-std=gnu11', '-O1', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fwrapv', '-fno-tree-vectorize',
   '-fno-semantic-interposition', '-fvisibility=hidden', '-fPIC', '-shared', '-w',
 ]
 

@@ -12,8 +12,8 @@ function vectorOperations(instructions: NativeInstructions): string {
       const rounding = instructions === 'avx512' ? 'vrndscaleps' : 'vroundps'
       const fma =
         instructions === 'avx512'
-          ? '__builtin_ia32_vfmaddps512_mask(a, b, c, (short)-1, 4)'
-          : '__builtin_ia32_vfmaddps256(a, b, c)'
+          ? '__builtin_ia32_vfmaddps512_mask((a), (b), (c), (short)-1, 4)'
+          : '__builtin_ia32_vfmaddps256((a), (b), (c))'
       const x = instructions === 'avx512' ? 'v' : 'x'
       return [
         // The second operand of the instruction stays where the comparison is false: NaN in a.
@@ -26,7 +26,7 @@ function vectorOperations(instructions: NativeInstructions): string {
           ([name, mode]) =>
             `INLINE vf ${name}_v(vf a) { vf r; __asm__("${rounding} $${8 + mode}, %1, %0" : "=${x}"(r) : "${x}"(a)); return r; }`,
         ),
-        `INLINE vf FMA_V(vf a, vf b, vf c) { return ${fma}; }`,
+        `#define FMA_V(a, b, c) ${fma}`,
       ].join('\n')
     }
     case 'neon':
@@ -91,8 +91,9 @@ typedef struct { char *const *b; const param *q; char *s; } context;
 #define LOOP_ONCE(n) { i32 left = (n); do
 #define LOOP_END while (--left > 0); }
 #define LOOP_INDEX(i, n) for (i32 i = 0, end_##i = (n); i < end_##i; i++)
-#define SPLAT_F(x) splat_f(x)
-#define SPLAT_I(x) splat_i(x)
+// x - 0 is x for every x, -0 and NaN too.
+#define SPLAT_F(x) ((f32)(x) - (vf){})
+#define SPLAT_I(x) ((i32)(x) - (vi){})
 #define LANE_INDEX ((vi){${all(String)}})
 #define LOAD_F(p) ((vf)*(const vf_any *)(p))
 #define LOAD_I(p) ((vi)*(const vi_any *)(p))
@@ -100,8 +101,6 @@ typedef struct { char *const *b; const param *q; char *s; } context;
 #define STORE_F(p, v) (*(vf_any *)(p) = (v))
 #define STORE_I(p, v) (*(vi_any *)(p) = (v))
 #define STORE_BYTES(p, v) (*(vb_any *)(p) = __builtin_convertvector((v), vb))
-INLINE vf splat_f(f32 x) { return (vf){${all(() => 'x')}}; }
-INLINE vi splat_i(i32 x) { return (vi){${all(() => 'x')}}; }
 INLINE vf select_f(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); }
 INLINE vi select_i(vi m, vi a, vi b) { return (a & m) | (b & ~m); }
 INLINE i32 bits_of(f32 x) { union { f32 f; i32 i; } u = {x}; return u.i; }
@@ -113,7 +112,7 @@ INLINE i32 max_i(i32 a, i32 b) { return a < b ? b : a; }
 INLINE vi min_vi(vi a, vi b) { return select_i(b < a, b, a); }
 INLINE vi max_vi(vi a, vi b) { return select_i(a < b, b, a); }
 INLINE vi abs_i(vi a) { const vi s = a >> 31; return (a ^ s) - s; }
-INLINE vf abs_v(vf a) { return (vf)((vi)a & splat_i(0x7fffffff)); }
+INLINE vf abs_v(vf a) { return (vf)((vi)a & SPLAT_I(0x7fffffff)); }
 INLINE f32 abs_s(f32 a) { return __builtin_fabsf(a); }
 INLINE f32 sqrt_s(f32 a) { return __builtin_sqrtf(a); }
 INLINE f32 floor_s(f32 a) { return __builtin_floorf(a); }
@@ -124,9 +123,9 @@ INLINE f32 FMA(f32 a, f32 b, f32 c) { return ${instructions === 'plain' ? 'a * b
 // Saturates; NaN gives 0. The conversion itself is only asked for numbers that fit.
 INLINE i32 truncate_s(f32 a) { return a >= 2147483648.0f ? 2147483647 : a >= -2147483648.0f ? (i32)a : a < 0.0f ? (-2147483647 - 1) : 0; }
 INLINE vi truncate_v(vf a) {
-  const vi high = (vi)(a >= splat_f(2147483648.0f)), fits = (vi)(a >= splat_f(-2147483648.0f)) & ~high, low = (vi)(a < splat_f(-2147483648.0f));
+  const vi high = (vi)(a >= SPLAT_F(2147483648.0f)), fits = (vi)(a >= SPLAT_F(-2147483648.0f)) & ~high, low = (vi)(a < SPLAT_F(-2147483648.0f));
   const vf inside = (vf)((vi)a & fits);
-  return (__builtin_convertvector(inside, vi) & fits) | (high & splat_i(2147483647)) | (low & splat_i(-2147483647 - 1));
+  return (__builtin_convertvector(inside, vi) & fits) | (high & SPLAT_I(2147483647)) | (low & SPLAT_I(-2147483647 - 1));
 }
 ${vectorOperations(instructions)}
 ${reductions.join('\n')}
