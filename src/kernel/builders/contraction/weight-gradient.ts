@@ -30,7 +30,8 @@ export function packsUpstream(g: ConvGeometry, target: Target): boolean {
   const tile = gradientTile(target)
   const apart = tapsApart(g, target)
   const tiles = Math.ceil((apart ? g.groupIn : g.kernel[1] * g.groupIn) / tile.rows)
-  return g.kernel[0] * (apart ? g.kernel[1] : 1) * tiles >= 8
+  const sweeps = g.kernel[0] * (apart ? g.kernel[1] : 1) * tiles
+  return sweeps >= 8 || g.groupOut % columnsOf(tile, target) !== 0
 }
 
 export function weightGradientSpec(): KernelSpec {
