@@ -150,6 +150,9 @@ class Printer {
       case 'advance':
         this.#line(`${this.#name(s.pointer)} += ${values.of(s.by)};`)
         return
+      case 'prefetch':
+        this.#line(`__builtin_prefetch(${this.#name(s.pointer)}, ${s.use === 'write' ? 1 : 0});`)
+        return
       case 'store':
         for (const line of values.store(s, this.#name(s.pointer))) this.#line(line)
         return

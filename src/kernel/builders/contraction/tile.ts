@@ -39,6 +39,8 @@ export function columnsOf(tile: TileSize, target: Target): number {
 
 /** What becomes of sums. */
 export interface Sink {
+  /** Fetches the lines that `tile` is going to write for so many rows. */
+  prepare?(out: Expr, rows: number, vectors: number): void
   /** Stores vectors sums[row][vector]; the first element is output element `out` in column `column`, rows are `row` apart. */
   tile(sums: readonly (readonly Expr[])[], out: Expr, column: Expr): void
   /** Stores one sum, `offset` columns from output element `out` in column `column`. */
@@ -48,6 +50,9 @@ export interface Sink {
 /** Sums go through an epilogue into its outputs. */
 export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow: Expr): Sink {
   return {
+    prepare(out, rows, vectors) {
+      for (let i = 0; i < rows; i++) epilogue.fetch(k.let(add(out, mul(outRow, i))), vectors)
+    },
     tile(sums, out, column) {
       const first = epilogue.open(out, column)
       const rows = sums.map((_, i) => (i === 0 ? first : epilogue.shift(first, mul(outRow, i))))
@@ -126,6 +131,8 @@ export interface SweepSpec {
   readonly sink: Sink
   /** Room for one tile, where the last columns do not fill it. */
   readonly edge: BufferParam
+  /** Rows of A follow each other without gaps: while a tile is computed, the next one is fetched. */
+  readonly fetchAhead?: boolean
   /** Every call covers all columns of the tile. */
   readonly wholeColumns?: boolean
 }
@@ -233,6 +240,8 @@ function defineTile(
     const offsets = Array.from({ length: rows }, (_, i) =>
       typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row'),
     )
+    if (finish === undefined && k.lanes >= 8) spec.sink.prepare?.(out, rows, vectors)
+    const ahead = spec.fetchAhead === true ? k.pointFrom(atOuter, mul(mulOperand(aRow), rows)) : undefined
     k.repeat(outer, () => {
       const atMiddle = k.pointFrom(atOuter)
       k.repeat(middle, () => {
@@ -248,6 +257,10 @@ function defineTile(
           }
           k.advance(a, aStep)
           k.advance(b, bStep)
+          if (ahead !== undefined) {
+            k.prefetch(ahead)
+            k.advance(ahead, rows)
+          }
         })
         k.advance(atMiddle, spec.middleStep)
         if (spec.bGaps === true) k.advance(b, gaps[0])
