@@ -1,6 +1,5 @@
 /** Which device computes: the default one, or the one a program asks for. */
 import { environment, hardwareThreads, platformName } from '#platform'
-import type { Platform } from '../platform/platform.ts'
 import { BackendFailure } from '../backends/backend.ts'
 import { ConfigError, didYouMean, UnsupportedError } from '../base/errors.ts'
 import { Device } from './device.ts'
@@ -46,7 +45,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   const wished = environment('JUANJI_BACKEND')
   if (options.backend !== undefined) return makeDevice('backend', options.backend, threads, options)
   if (wished !== undefined && wished !== '') return makeDevice('JUANJI_BACKEND', wished, threads, options)
-  if ((platformName as Platform['platformName']) === 'browser') return makeDevice('backend', 'wasm', threads, options)
+  if (platformName === 'browser') return makeDevice('backend', 'wasm', threads, options)
   try {
     return await makeDevice('backend', 'native', threads, options)
   } catch (error) {

@@ -4,9 +4,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, isAbsolute, join, resolve } from 'node:path'
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import { UnsupportedError } from '../base/errors.ts'
 import type { Compiler, CompilerOutcome, LibraryCache, NativeFunction, NativeTools } from './native.ts'
+import { makeWithParents } from './node-files.ts'
 
 /** At most so many libraries, and so many bytes of them, are kept; the longest unused go first. */
 const keptLibraries = 4096
@@ -70,7 +71,8 @@ function availableMemory(): number | undefined {
 async function findCompiler(names: readonly string[]): Promise<Compiler | undefined> {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
   for (const name of names) {
-    const places = name.includes('/') || isAbsolute(name) ? [resolve(name)] : folders.map((folder) => join(folder, name))
+    const places =
+      name.includes('/') || isAbsolute(name) ? [resolve(name)] : folders.map((folder) => join(folder, name))
     for (const place of places) {
       try {
         await fs.access(place, fs.constants.X_OK)
@@ -126,7 +128,7 @@ function compile(
 
 async function openLibraryCache(folder: string): Promise<LibraryCache> {
   try {
-    await fs.mkdir(resolve(folder, '..'), { recursive: true })
+    await makeWithParents(dirname(folder))
     await usePrivateFolder(folder)
     return new Libraries(folder, undefined)
   } catch (error) {

@@ -45,8 +45,7 @@ function vectorOperations(instructions: NativeInstructions): string {
         'INLINE vf min_vf(vf a, vf b) { return select_f((vi)(b < a), b, a); }',
         'INLINE vf max_vf(vf a, vf b) { return select_f((vi)(a < b), b, a); }',
         ...['sqrt', ...Object.keys(roundings)].map(
-          (name) =>
-            `INLINE vf ${name}_v(vf a) { for (int i = 0; i < LANES; i++) a[i] = ${name}_s(a[i]); return a; }`,
+          (name) => `INLINE vf ${name}_v(vf a) { for (int i = 0; i < LANES; i++) a[i] = ${name}_s(a[i]); return a; }`,
         ),
         'INLINE vf FMA_V(vf a, vf b, vf c) { return a * b + c; }',
       ].join('\n')
