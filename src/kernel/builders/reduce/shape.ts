@@ -1,8 +1,10 @@
 /** What reductions and the folds of their pieces have in common: results and how they are combined. */
 import type { DType } from '../../../base/dtype.ts'
 import type { Variable } from '../../build.ts'
+import type { Chain } from '../../chain.ts'
 import { add, constant, max, min, ne, select } from '../../expression.ts'
 import type { Expr } from '../../language.ts'
+import type { MapOperand } from '../map.ts'
 
 /** How many elements become one. `deviations` is Σ (x - mean x)². */
 export type Combine = 'sum' | 'max' | 'min' | 'deviations'
@@ -11,6 +13,18 @@ export type Combine = 'sum' | 'max' | 'min' | 'deviations'
 export type Reduced =
   | { readonly combine: 'sum' | 'max' | 'min'; readonly dtype: DType }
   | { readonly combine: 'deviations'; readonly dtype: 'f32'; readonly sum: number }
+
+export interface ReduceShape {
+  readonly form: 'row' | 'column'
+  /** One for each result of the chain. */
+  readonly results: readonly Reduced[]
+  /** Merged kept axes, without the innermost one in column form. */
+  readonly keptRank: number
+  /** Merged reduced axes, at least 1; in row form the last one is the innermost. */
+  readonly reducedRank: number
+  readonly operands: readonly MapOperand[]
+  readonly chain: Chain
+}
 
 export function reducedKey(results: readonly Reduced[]): string {
   return results.map((r) => `${r.combine}${r.combine === 'deviations' ? r.sum : ''}.${r.dtype}`).join()
@@ -38,3 +52,8 @@ export function combineValues(combine: Combine, accumulated: Expr, value: Expr):
 
 /** One a result; the results that a sweep does not collect have none. */
 export type Accumulators = readonly (Variable | undefined)[]
+
+/** Vectors that are walked over side by side. */
+export const vectorsPerBlock = 4
+/** Columns of a task: whole stretches of a row, so that a piece is read from memory once. */
+export const columnsPerTask = 64
