@@ -99,6 +99,7 @@ export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {
   AffineWarpOptions,
+  ArgumentType,
   BackendName,
   CompiledFunction,
   Conv1dOptions,
@@ -106,6 +107,7 @@ export type {
   CrossEntropyOptions,
   DeviceOptions,
   Nested,
+  PlannedMemory,
   PoolOptions,
   TensorLike,
   Tree,

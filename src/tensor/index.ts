@@ -11,7 +11,7 @@ export { atEndOfStep, guarded } from './trace.ts'
 
 import { defaultDevice } from '../engine/index.ts'
 
-export type { BackendName, DeviceOptions } from '../engine/index.ts'
+export type { ArgumentType, BackendName, DeviceOptions, PlannedMemory } from '../engine/index.ts'
 export { createDevice, useDevice } from '../engine/index.ts'
 
 /** Where things are computed, for people and logs. */

@@ -114,6 +114,10 @@ class WasmBackend implements Backend {
     return this.#allocator.used
   }
 
+  get memoryLimitBytes(): number {
+    return this.#maximumPages * pageBytes
+  }
+
   #reserve(bytes: number): number {
     const address = this.#allocator.allocate(bytes)
     const { end } = this.#allocator
