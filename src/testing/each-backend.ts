@@ -1,6 +1,7 @@
 /** The devices that tests run on, from the definition of the language to the machine. */
 import { createInterpretBackend, type InterpretOptions } from '../backends/interpret/index.ts'
 import { createDevice, Device } from '../engine/index.ts'
+import type { AlgorithmChoice } from '../schedule/index.ts'
 
 export interface TestDevice {
   readonly name: string
@@ -42,6 +43,15 @@ export const testDevices: readonly TestDevice[] = [
   once('wasm, 1 thread', 'f32', () => createDevice({ backend: 'wasm', threads: 1 })),
   once('wasm, 2 threads', 'f32', () => createDevice({ backend: 'wasm', threads: 2 })),
 ]
+
+/** A test's machine with another choice of algorithms. */
+export async function choosing(test: TestDevice, choice: AlgorithmChoice): Promise<Device> {
+  const { backend, verify } = await test.get()
+  const device = new Device(backend)
+  device.choice = choice
+  device.verify = verify
+  return device
+}
 
 /** Calls `body` for every device in turn. */
 export async function eachBackend(body: (device: Device, test: TestDevice) => void | Promise<void>): Promise<void> {

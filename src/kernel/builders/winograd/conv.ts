@@ -40,8 +40,9 @@ const tasksWanted = 8
 /** Output channels that pay for transforming the input once more. */
 const columnsWorthATransform = 128
 const mostTiles = 32
-/** Fewer tiles than this would read the weights too often. */
+/** Fewer tiles than this would read the weights too often; those that come from memory each time, half as often. */
 const fewestTiles = 16
+const cachesOfWeights = 16
 
 export function winogradBlocks(outputs: TileOutputs, g: ConvGeometry, target: Target): WinogradBlocks {
   const { points } = algebraOf(outputs)
@@ -50,7 +51,8 @@ export function winogradBlocks(outputs: TileOutputs, g: ConvGeometry, target: Ta
   const tiles = g.images * rows * columns
   const bytes = points ** 2 * g.groupIn * 4
   const fit = Math.floor(target.cacheBytes / 2 / Math.max(1, bytes))
-  const blocks = Math.ceil(tiles / Math.max(fewestTiles, Math.min(mostTiles, fit)))
+  const fewest = bytes * g.groupOut > cachesOfWeights * target.cacheBytes ? 2 * fewestTiles : fewestTiles
+  const blocks = Math.ceil(tiles / Math.max(fewest, Math.min(mostTiles, fit)))
   const tilesPerTask = Math.max(1, Math.ceil(tiles / Math.max(1, blocks)))
   const tileBlocks = Math.ceil(tiles / tilesPerTask)
   const width = columnsOf(wideTile(target), target)
