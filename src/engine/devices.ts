@@ -10,12 +10,6 @@ export type BackendName = (typeof backendNames)[number]
 export interface DeviceOptions {
   /** Default: the fastest that works here, WebAssembly. */
   readonly backend?: BackendName
-  /** Threads that compute; default: one per processor, at most 16. The result has the same bits for any number. */
-  readonly threads?: number
-  /** Whether multiply and add may be one instruction with one rounding; default: where the engine has relaxed SIMD. */
-  readonly relaxedSimd?: boolean
-  /** `f64` only on the interpreter, for checks. */
-  readonly precision?: 'f32' | 'f64'
   /**
    * Only algorithms as accurate as the definition: no Winograd convolutions, whose errors are a few times larger
    * (1e-6 to 5e-6 of the largest result). Default: false.
@@ -23,6 +17,12 @@ export interface DeviceOptions {
   readonly precise?: boolean
   /** The name of an algorithm, such as `direct` or `winograd4`, that is taken wherever it applies: for checks and measurements. */
   readonly algorithm?: string
+  /** Threads that compute; default: one per processor, at most 16. The result has the same bits for any number. */
+  readonly threads?: number
+  /** Whether multiply and add may be one instruction with one rounding; default: where the engine has relaxed SIMD. */
+  readonly relaxedSimd?: boolean
+  /** `f64` only on the interpreter, for checks. */
+  readonly precision?: 'f32' | 'f64'
   /** False keeps to one worker with memory of its own, as in pages that are not isolated. */
   readonly sharedMemory?: boolean
 }

@@ -1,7 +1,6 @@
 /** The devices that tests run on, from the definition of the language to the machine. */
 import { createInterpretBackend, type InterpretOptions } from '../backends/interpret/index.ts'
 import { createDevice, Device } from '../engine/index.ts'
-import type { AlgorithmChoice } from '../schedule/index.ts'
 
 export interface TestDevice {
   readonly name: string
@@ -44,16 +43,16 @@ export const testDevices: readonly TestDevice[] = [
   once('wasm, 2 threads', 'f32', () => createDevice({ backend: 'wasm', threads: 2 })),
 ]
 
+/** Calls `body` for every device in turn. */
+export async function eachBackend(body: (device: Device, test: TestDevice) => void | Promise<void>): Promise<void> {
+  for (const test of testDevices) await body(await test.get(), test)
+}
+
 /** A test's machine with another choice of algorithms. */
-export async function choosing(test: TestDevice, choice: AlgorithmChoice): Promise<Device> {
+export async function choosing(test: TestDevice, choice: Device['choice']): Promise<Device> {
   const { backend, verify } = await test.get()
   const device = new Device(backend)
   device.choice = choice
   device.verify = verify
   return device
-}
-
-/** Calls `body` for every device in turn. */
-export async function eachBackend(body: (device: Device, test: TestDevice) => void | Promise<void>): Promise<void> {
-  for (const test of testDevices) await body(await test.get(), test)
 }
