@@ -9,7 +9,7 @@ import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec } from '.
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Access, type Accesses, contiguous } from './access.ts'
-import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
 import type { Region } from './plan.ts'
 import { reductionCalls } from './reductions.ts'
@@ -257,7 +257,8 @@ export class Emitter {
   // Kernels of an op, with the maps behind them.
 
   #emitKernel(unit: Unit, main: Node): void {
-    const algorithm = unit.algorithm ?? choose(main, this.#target)
+    const { algorithm } = unit
+    if (algorithm === undefined) throw new Error(`${main.op.name}: no algorithm was chosen`)
     const behind = unit.members.filter((node) => node !== main)
     const gathered = gather(this.#accesses, behind, [], [main])
     const outputs = unit.members.filter((node) => this.#stored.has(node))

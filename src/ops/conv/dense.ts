@@ -27,7 +27,15 @@ import {
 } from '../../kernel/builders/contraction/index.ts'
 import type { Target } from '../../kernel/target.ts'
 import { emitPack, emitProduct, epilogueShape, epilogueSpans } from '../contraction-calls.ts'
-import { forwardGeometry, inputGradientPhases, isPointwise, multiplyAdds, type Planar } from './geometry.ts'
+import { streamed } from './cost.ts'
+import {
+  forwardGeometry,
+  inputGradientPhases,
+  isPointwise,
+  multiplyAdds,
+  type Planar,
+  weightStrides,
+} from './geometry.ts'
 
 /** Sums of a few thousand products in single precision. */
 const tolerance = 5e-6
@@ -39,15 +47,14 @@ function emitConv(context: BuildContext, g: ConvGeometry, x: Span, weights: Span
   context.call({ spec: convSpec(shape), spans: [x, weights, ...epilogueSpans(epilogue)], ...call, params })
 }
 
-/** Elements of a [...kernel, groupIn, outChannels] weight from tap row to tap row, tap to tap, channel to channel. */
-function weightStrides(p: Planar): [number, number, number] {
-  const channel = p.groups * p.groupOut
-  return [p.kernel[1] * p.groupIn * channel, p.groupIn * channel, channel]
-}
-
 /** Columns that are computed: the last vector may be mostly empty. */
 function columnCost(channels: number, target: Target): number {
   return Math.ceil(channels / target.lanes) * target.lanes
+}
+
+/** Weights are packed anew at every run. */
+function packCost(p: Planar, target: Target): number {
+  return streamed(8 * p.kernel[0] * p.kernel[1] * p.groupIn * p.groupOut * p.groups, target)
 }
 
 export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorithm<A>[] {
@@ -70,7 +77,7 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
       applies: () => true,
       cost: (node, target) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut
+        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut + packCost(p, target)
       },
       tolerance,
       fusesEpilogue: true,
@@ -147,7 +154,7 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
       applies: () => true,
       cost: (node, target) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupIn, target)) / p.groupIn
+        return (2 * multiplyAdds(p) * columnCost(p.groupIn, target)) / p.groupIn + packCost(p, target)
       },
       tolerance,
       fusesEpilogue: true,
