@@ -19,6 +19,7 @@ import {
   scatterShape,
   scatterSpec,
   scatterTile,
+  scatterVectors,
   tapsApart,
   weightGradientCall,
   weightGradientPieces,
@@ -112,7 +113,7 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
       },
       cost: (node, target) => {
         const p = shapes(node)
-        const { vectors } = scatterShape(forwardGeometry(p), target)
+        const vectors = scatterVectors(forwardGeometry(p), target)
         const rows = p.images * p.outSize[0] * p.outSize[1] * p.kernel[0]
         return 2 * rows * vectors * target.lanes * (p.groupOut + additionCost)
       },

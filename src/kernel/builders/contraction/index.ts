@@ -3,7 +3,7 @@ export { type EpilogueOperandShape, type EpilogueShape, plainStore } from './epi
 export { foldCall, foldSpec } from './fold.ts'
 export { type LeftForm, longestRun, matmulCall, matmulSpec, piecesOf } from './matmul.ts'
 export { type PackedOperand, packCall, packing, packSpec } from './pack.ts'
-export { scatterCall, scatterShape, scatterSpec, scatterTile } from './scatter.ts'
+export { scatterCall, scatterShape, scatterSpec, scatterTile, scatterVectors } from './scatter.ts'
 export { columnsOf, gradientTile, wideTile } from './tile.ts'
 export {
   packsUpstream,
