@@ -10,9 +10,9 @@ import { pieces, type ReduceShape, reduceCall, reduceSpec } from '../kernel/buil
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Access, type Accesses, contiguous } from './access.ts'
-import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import { candidates, choose, epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
-import type { Region } from './plan.ts'
+import type { Choice, Region } from './plan.ts'
 
 /** A buffer of the plan; without a region it is a temporary in the arena. */
 export interface PlanBuffer extends BufferRef {
@@ -21,6 +21,8 @@ export interface PlanBuffer extends BufferRef {
 
 export interface EmittedCall extends KernelCall {
   readonly label: string
+  readonly origin?: string
+  readonly choice?: Choice
 }
 
 export class Emitter {
@@ -30,6 +32,7 @@ export class Emitter {
   readonly #target: Target
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
+  readonly #workspace = new Set<PlanBuffer>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
@@ -91,6 +94,30 @@ export class Emitter {
       }
     }
     return true
+  }
+
+  /** Emits a unit, and notes for people what its calls are for. */
+  emit(unit: Unit): void {
+    const first = this.calls.length
+    this.emitUnit(unit)
+    const main = unit.members.find((node) => node.op.kind === 'kernel' && node.origin !== undefined)
+    const { origin } = main ?? unit.members.findLast((node) => node.origin !== undefined) ?? unit.members[0]
+    const choice = this.#choiceOf(unit)
+    for (let i = first; i < this.calls.length; i++) this.calls[i] = { ...this.calls[i], origin, choice }
+  }
+
+  #choiceOf({ members, algorithm }: Unit): Choice | undefined {
+    const node = members.find((member) => member.op.kind === 'kernel')
+    if (node === undefined || algorithm === undefined) return undefined
+    const costs = candidates(node, this.#target).map((other) => {
+      return { name: other.name, cost: other.cost(node, this.#target) }
+    })
+    return { op: node.op.name, algorithm: algorithm.name, candidates: costs }
+  }
+
+  /** Whether a buffer holds no value of the graph. */
+  isWorkspace(buffer: PlanBuffer): boolean {
+    return this.#workspace.has(buffer)
   }
 
   emitUnit(unit: Unit): void {
@@ -157,6 +184,7 @@ export class Emitter {
 
   #temporary(dtype: DType, size: number): Span {
     const buffer: PlanBuffer = { dtype, size, region: undefined }
+    this.#workspace.add(buffer)
     return { buffer, offset: 0 }
   }
 

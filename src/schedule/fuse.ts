@@ -22,13 +22,20 @@ export interface Fusion {
   readonly stored: ReadonlySet<Node>
 }
 
+/** The algorithms that apply; at least one. */
+export function candidates(node: Node, target: Target): readonly Algorithm[] {
+  if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
+  const found = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
+  if (found.length === 0)
+    throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
+  return found
+}
+
 /** The algorithm with the lowest estimated cost among those that apply. */
 export function choose(node: Node, target: Target): Algorithm {
-  if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
-  const candidates = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
-  if (candidates.length === 0)
-    throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
-  return candidates.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
+  return candidates(node, target).reduce((best, next) =>
+    next.cost(node, target) < best.cost(node, target) ? next : best,
+  )
 }
 
 export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: Accesses, target: Target): Fusion {

@@ -2,7 +2,15 @@
 import { type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
-import { type Assignment, type Device, defaultDevice, Program } from '../engine/index.ts'
+import {
+  type Assignment,
+  type Device,
+  defaultDevice,
+  type Explanation,
+  explainProfile,
+  Program,
+  profileProgram,
+} from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
@@ -18,7 +26,17 @@ interface Compiled {
 }
 
 /** A compiled function takes the tensors its original takes and promises what it returns. */
-export type CompiledFunction<A extends readonly Tensor[], R> = (...args: A) => Promise<R>
+export interface CompiledFunction<A extends readonly Tensor[], R> {
+  (...args: A): Promise<R>
+  /**
+   * What every kernel call of the program for these arguments costs: why it is computed as it is, arithmetic, memory,
+   * time. The program runs a few times, in one piece and call by call; Variables keep their values.
+   * `printExplanation` shows it as a table.
+   * @example
+   * console.log(printExplanation(await step.explain(images, labels)).join('\n'))
+   */
+  explain(...args: A): Promise<Explanation>
+}
 
 /**
  * Compiles a function of tensors. It is traced when it meets arguments of new shapes or dtypes, or when something it
@@ -33,8 +51,8 @@ export type CompiledFunction<A extends readonly Tensor[], R> = (...args: A) => P
 export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args: A) => R): CompiledFunction<A, R> {
   const programs = new Map<string, Compiled[]>()
   let tracing: Promise<unknown> = Promise.resolve()
-  return async (...args) => {
-    if (currentTrace() !== undefined) return f(...args)
+  /** The program for these arguments, traced if it has to be, and their values. */
+  const prepare = async (args: A): Promise<{ compiled: Compiled; inputs: TypedArray[] }> => {
     for (const [i, arg] of args.entries()) {
       if (arg instanceof Tensor) continue
       throw new ConfigError({
@@ -67,11 +85,21 @@ export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args
     }
     const inputs: TypedArray[] = []
     for (const arg of args) inputs.push(typed(await arg.data(), arg.dtype))
+    return { compiled, inputs }
+  }
+  const call = async (...args: A): Promise<R> => {
+    if (currentTrace() !== undefined) return f(...args)
+    const { compiled, inputs } = await prepare(args)
     const results = await compiled.program.run(inputs)
     const { outputs } = compiled.program.plan
     const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
     return compiled.rebuild(tensors) as R
   }
+  const explain = async (...args: A): Promise<Explanation> => {
+    const { compiled, inputs } = await prepare(args)
+    return explainProfile(await profileProgram(compiled.program, inputs))
+  }
+  return Object.assign(call, { explain })
 }
 
 /** A Float64Array stands for f32 too; the program tells dtypes by the array's class. */
