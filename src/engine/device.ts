@@ -7,6 +7,7 @@ import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
 import { verifyKernel } from '../kernel/verify.ts'
+import type { AlgorithmChoice } from '../schedule/index.ts'
 import { debugKernel, debugLevel } from './debug.ts'
 
 const keptKernels = 2048
@@ -37,6 +38,8 @@ export class Device {
   readonly backend: Backend
   /** Kernels are verified before they are handed to the backend; tests and JUANJI_DEBUG switch it on. */
   verify = debugLevel > 0
+  /** How algorithms are chosen. Set it before the first program: later ones may be kept from before. */
+  choice: AlgorithmChoice = {}
   readonly #kernels = new Map<string, Kernel>()
   readonly #abandoned: FinalizationRegistry<() => void>
   #arena: Block | undefined

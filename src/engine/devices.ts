@@ -16,6 +16,13 @@ export interface DeviceOptions {
   readonly relaxedSimd?: boolean
   /** `f64` only on the interpreter, for checks. */
   readonly precision?: 'f32' | 'f64'
+  /**
+   * Only algorithms as accurate as the definition: no Winograd convolutions, whose errors are a few times larger
+   * (1e-6 to 5e-6 of the largest result). Default: false.
+   */
+  readonly precise?: boolean
+  /** The name of an algorithm, such as `direct` or `winograd4`, that is taken wherever it applies: for checks and measurements. */
+  readonly algorithm?: string
   /** False keeps to one worker with memory of its own, as in pages that are not isolated. */
   readonly sharedMemory?: boolean
 }
@@ -35,7 +42,9 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
       fix: 'leave it out to use every processor',
     })
   }
-  return new Device(await createBackend(name, threads, options))
+  const device = new Device(await createBackend(name, threads, options))
+  device.choice = { precise: options.precise, algorithm: options.algorithm }
+  return device
 }
 
 async function createBackend(name: string, threads: number, options: DeviceOptions): Promise<Backend> {

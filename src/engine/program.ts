@@ -29,7 +29,7 @@ export class Program {
 
   constructor(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]) {
     this.device = device
-    this.plan = schedule(outputs, assignments, device.target)
+    this.plan = schedule(outputs, assignments, device.target, device.choice)
     const holdings = this.#holdings
     device.whenAbandoned(this.#anchor, () => release(device, holdings))
   }

@@ -10,7 +10,7 @@ import { pieces, type ReduceShape, reduceCall, reduceSpec } from '../kernel/buil
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Access, type Accesses, contiguous } from './access.ts'
-import { candidates, choose, epilogueAccess, type Unit } from './fuse.ts'
+import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
 import type { Choice, Region } from './plan.ts'
 
@@ -108,11 +108,12 @@ export class Emitter {
 
   #choiceOf({ members, algorithm }: Unit): Choice | undefined {
     const node = members.find((member) => member.op.kind === 'kernel')
-    if (node === undefined || algorithm === undefined) return undefined
-    const costs = candidates(node, this.#target).map((other) => {
-      return { name: other.name, cost: other.cost(node, this.#target) }
-    })
-    return { op: node.op.name, algorithm: algorithm.name, candidates: costs }
+    if (node?.op.kind !== 'kernel' || algorithm === undefined) return undefined
+    const target = this.#target
+    const candidates = node.op.algorithms
+      .filter((other) => other.applies(node, target))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target) }))
+    return { op: node.op.name, algorithm: algorithm.name, candidates }
   }
 
   /** Whether a buffer holds no value of the graph. */
@@ -356,7 +357,8 @@ export class Emitter {
   // Kernels of an op, with the maps behind them.
 
   #emitKernel(unit: Unit, main: Node): void {
-    const algorithm = unit.algorithm ?? choose(main, this.#target)
+    const { algorithm } = unit
+    if (algorithm === undefined) throw new Error(`${main.op.name}: no algorithm was chosen`)
     const behind = unit.members.filter((node) => node !== main)
     const gathered = gather(this.#accesses, behind, [], [main])
     const outputs = unit.members.filter((node) => this.#stored.has(node))

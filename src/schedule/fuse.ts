@@ -4,6 +4,7 @@ import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Accesses, isContiguous } from './access.ts'
+import { type AlgorithmChoice, choose } from './choose.ts'
 
 /** One kernel to be: a map, a reduction with maps in front, an op's own kernels with maps behind, or a copy of a view. */
 export interface Unit {
@@ -22,23 +23,13 @@ export interface Fusion {
   readonly stored: ReadonlySet<Node>
 }
 
-/** The algorithms that apply; at least one. */
-export function candidates(node: Node, target: Target): readonly Algorithm[] {
-  if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
-  const found = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
-  if (found.length === 0)
-    throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
-  return found
-}
-
-/** The algorithm with the lowest estimated cost among those that apply. */
-export function choose(node: Node, target: Target): Algorithm {
-  return candidates(node, target).reduce((best, next) =>
-    next.cost(node, target) < best.cost(node, target) ? next : best,
-  )
-}
-
-export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: Accesses, target: Target): Fusion {
+export function fuse(
+  nodes: readonly Node[],
+  keep: ReadonlySet<Node>,
+  accesses: Accesses,
+  target: Target,
+  choice: AlgorithmChoice,
+): Fusion {
   const position = new Map(nodes.map((node, i) => [node, i]))
   const unitOf = new Map<Node, Unit>()
   const algorithms = new Map<Node, Algorithm>()
@@ -49,7 +40,7 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
   const reads = new Map<Node, Node[]>()
   for (const node of nodes) {
     if (node.op.kind === 'kernel') {
-      const algorithm = choose(node, target)
+      const algorithm = choose(node, target, choice)
       algorithms.set(node, algorithm)
       for (const input of node.inputs) {
         const { layout } = accesses.of(input)

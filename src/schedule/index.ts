@@ -4,12 +4,14 @@ import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
 import { Accesses, isContiguous } from './access.ts'
+import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
 import { layOut } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 
+export type { AlgorithmChoice } from './choose.ts'
 export type { Choice, Output, Plan, PlannedCall, Region } from './plan.ts'
 export { Identities, nodeKey, reachable } from './simplify.ts'
 
@@ -22,8 +24,14 @@ export interface Assignment {
 /**
  * Plans the computation of `outputs` and of what is assigned. Nothing is compiled or allocated here.
  * @param outputs become buffers of their own, contiguous
+ * @param choice what is asked of algorithms beyond speed
  */
-export function schedule(outputs: readonly Node[], assignments: readonly Assignment[], target: Target): Plan {
+export function schedule(
+  outputs: readonly Node[],
+  assignments: readonly Assignment[],
+  target: Target,
+  choice: AlgorithmChoice = {},
+): Plan {
   const { nodes, roots: wanted } = simplify([...outputs, ...assignments.map((a) => a.value)])
   const accesses = new Accesses()
   for (const node of nodes) accesses.of(node)
@@ -36,7 +44,7 @@ export function schedule(outputs: readonly Node[], assignments: readonly Assignm
     accesses.copy(root)
     return root
   })
-  const { units, stored } = fuse(nodes, new Set(roots), accesses, target)
+  const { units, stored } = fuse(nodes, new Set(roots), accesses, target, choice)
 
   const emitter = new Emitter(accesses, stored, target)
   const outputRoots = roots.slice(0, outputs.length)
