@@ -99,6 +99,7 @@ export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {
   AffineWarpOptions,
+  ArgumentType,
   BackendName,
   Bound,
   CompiledFunction,
@@ -109,6 +110,7 @@ export type {
   ExplainedCall,
   Explanation,
   Nested,
+  PlannedMemory,
   PoolOptions,
   TensorLike,
   Tree,

@@ -11,7 +11,7 @@ const profile = (calls: readonly ProfiledCall[]): Profile => ({
   peak: { gflops: 100, gigabytesPerSecond: 20 },
   calls,
   wholeMs: 3,
-  memory: { arena: 0, variables: 0, arguments: 0, scratch: 0, total: 0 },
+  memory: { arenaBytes: 0, variableBytes: 0, bufferBytes: 0, scratchBytes: 0, bytes: 0 },
 })
 
 describe('explainProfile', () => {

@@ -1,13 +1,13 @@
 /** What every kernel call of a program costs: counted from its loops, and timed one by one. */
 import { now } from '#platform'
 import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
-import type { TypedArray } from '../base/dtype.ts'
-import { sizeOf } from '../base/shape.ts'
+import { dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { mapCall, mapSpec } from '../kernel/builders/map.ts'
 import { identityChain } from '../kernel/chain.ts'
 import { type Counts, countKernel } from '../kernel/count.ts'
 import type { Choice, PlannedCall } from '../schedule/index.ts'
 import type { Device } from './device.ts'
+import { memoryOf, type PlannedMemory } from './memory.ts'
 import { type Peak, peakOf } from './peak.ts'
 import type { Program } from './program.ts'
 
@@ -37,16 +37,10 @@ export interface ProfiledCall extends CallCost {
   readonly ms: number
 }
 
-/** All in bytes. */
-export interface ProfiledMemory {
-  /** Activations, gradients and workspace at their peak. */
-  readonly arena: number
-  readonly variables: number
-  /** Arguments and results. */
-  readonly arguments: number
-  /** Scratch of all threads. */
-  readonly scratch: number
-  readonly total: number
+/** What the program takes; its `bytes` hold the scratch as well. */
+export interface ProfiledMemory extends Omit<PlannedMemory, 'availableBytes'> {
+  /** Scratch memory of all threads. */
+  readonly scratchBytes: number
 }
 
 export interface Profile {
@@ -89,7 +83,7 @@ export async function profileProgram(
       peak,
       calls: costs.map((cost, i) => ({ ...cost, ms: times[i] })),
       wholeMs,
-      memory: memoryOf(program, instructions),
+      memory: profiledMemory(program, inputs, instructions),
     }
   })
 }
@@ -225,27 +219,15 @@ function nothing(device: Device, work: number): Instruction {
   return { kernel: device.kernel(mapSpec(shape)), places: [place, place], scratch: [], ...call, work }
 }
 
-function memoryOf({ device, plan }: Program, instructions: readonly Instruction[]): ProfiledMemory {
+function profiledMemory(
+  { device, plan }: Program,
+  inputs: readonly TypedArray[],
+  instructions: readonly Instruction[],
+): ProfiledMemory {
   const { bytes } = device.target
-  let variables = 0
-  let others = 0
-  for (const region of plan.regions) {
-    if (region.kind === 'variable') variables += bytes[region.variable.dtype] * region.variable.size
-    else if (region.kind === 'hostScalar') others += bytes.f32
-  }
-  for (const { shape, dtype } of plan.outputs) others += bytes[dtype] * sizeOf(shape)
-  // Arguments have no description in the plan but the buffers that stand for them.
-  const seen = new Set<number>()
-  for (const { places, bufferBytes } of plan.calls) {
-    for (const [i, { region }] of places.entries()) {
-      const { kind } = plan.regions[region]
-      if ((kind !== 'input' && kind !== 'data') || seen.has(region)) continue
-      seen.add(region)
-      others += bufferBytes[i]
-    }
-  }
+  const types = inputs.map((values) => ({ shape: [values.length], dtype: dtypeOf(values) }))
   const most = Math.max(0, ...instructions.map(({ scratch }) => scratch.reduce((sum, size) => sum + size, 0)))
-  const scratch = most * bytes.f32 * device.backend.threads
-  const { arenaBytes } = plan
-  return { arena: arenaBytes, variables, arguments: others, scratch, total: arenaBytes + variables + others + scratch }
+  const scratchBytes = most * bytes.f32 * device.backend.threads
+  const planned = memoryOf(plan, types, bytes)
+  return { ...planned, scratchBytes, bytes: planned.bytes + scratchBytes }
 }

@@ -7,6 +7,7 @@ import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.t
 import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
 import { debugPlan, debugRun } from './debug.ts'
 import type { Device } from './device.ts'
+import { type ArgumentType, memoryOf, type PlannedMemory } from './memory.ts'
 
 /** Calls of a program that is made ready without letting the event loop go on first. */
 const smallProgram = 8
@@ -149,8 +150,14 @@ export class Program {
     switch (region.kind) {
       case 'arena':
         return device.arena(this.plan.arenaBytes)
-      case 'variable':
-        return device.block(region.variable)
+      case 'variable': {
+        const { variable } = region
+        const values = this.plan.assigned.includes(variable) ? undefined : await device.borrowed(variable)
+        if (values === undefined) return device.block(variable)
+        const block = await own(variable.dtype, variable.size)
+        backend.write(block, 0, variable.dtype, values)
+        return block
+      }
       case 'input': {
         const values = inputs[region.index]
         const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32'
@@ -185,6 +192,12 @@ export class Program {
     let bytes = 0
     for (const block of this.#holdings.blocks.values()) bytes += block.bytes
     return bytes
+  }
+
+  /** What a run takes, known before the first. @param inputs types of the arguments */
+  memory(inputs: readonly ArgumentType[]): PlannedMemory {
+    const { plan, device } = this
+    return { ...memoryOf(plan, inputs, device.target.bytes), availableBytes: device.availableBytes(plan) }
   }
 
   /** Gives memory and table back; the next run takes them anew. */

@@ -5,7 +5,7 @@
 import type { DType } from '../base/dtype.ts'
 import type { Shape } from '../base/shape.ts'
 import type { KernelBuilder } from '../kernel/build.ts'
-import type { Combine } from '../kernel/builders/reduce.ts'
+import type { Combine } from '../kernel/builders/reduce/index.ts'
 import type { ChainContext } from '../kernel/chain.ts'
 import type { Expr } from '../kernel/language.ts'
 import type { Target } from '../kernel/target.ts'

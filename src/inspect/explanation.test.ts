@@ -61,7 +61,7 @@ const explanation: Explanation = {
   peak: { gflops: 126, gigabytesPerSecond: 39.2 },
   calls: [pack, conv, map],
   total: { ms: 20.53, wholeMs: 20.1, flops: 2.4e9, bytes: 37_194_912 },
-  memory: { arena: 30e6, variables: 147_456, arguments: 8.4e6, scratch: 104_704, total: 38_652_160 },
+  memory: { arenaBytes: 30e6, variableBytes: 147_456, bufferBytes: 8.4e6, scratchBytes: 104_704, bytes: 38_652_160 },
 }
 
 const text = (columns: number) => printExplanation(explanation, { columns }).join('\n')
@@ -132,10 +132,10 @@ describe('explain', () => {
     expect(total.ms).toBeCloseTo(sum(({ ms }) => ms))
     expect(total.flops).toBe(sum(({ flops }) => flops ?? 0))
     expect(total.bytes).toBe(sum(({ bytes }) => bytes))
-    expect(memory.total).toBe(memory.arena + memory.variables + memory.arguments + memory.scratch)
+    expect(memory.bytes).toBe(memory.arenaBytes + memory.variableBytes + memory.bufferBytes + memory.scratchBytes)
     // 4 · 9 + 4 and 64 · 2 + 2 parameters; two pictures, two labels, the loss, the learning rate.
-    expect(memory.variables).toBe(4 * (40 + 130))
-    expect(memory.arguments).toBe(4 * (72 + 2 + 1 + 1))
+    expect(memory.variableBytes).toBe(4 * (40 + 130))
+    expect(memory.bufferBytes).toBe(4 * (72 + 2 + 1 + 1))
     const origins = new Set(calls.map(({ origin }) => origin))
     expect(origins).toContain('conv')
     expect(origins).toContain('head')

@@ -93,15 +93,15 @@ function totals({ calls, total, memory, peak, backend, threads }: Explanation): 
     return `${name} ${milliseconds(ms)} ms (${percent(total.ms > 0 ? ms / total.ms : 0)})`
   })
   const parts = [
-    `${short(memory.arena)}B activations, gradients and workspace`,
-    `${short(memory.variables)}B Variables`,
-    `${short(memory.arguments)}B arguments and results`,
-    `${short(memory.scratch)}B scratch`,
+    `${short(memory.arenaBytes)}B activations, gradients and workspace`,
+    `${short(memory.variableBytes)}B Variables`,
+    `${short(memory.bufferBytes)}B arguments and results`,
+    `${short(memory.scratchBytes)}B scratch`,
   ]
   return [
     ...lines,
     `bound by: ${bounds.join(', ')}`,
-    `memory at its peak: ${short(memory.total)}B = ${parts[0]}`,
+    `memory at its peak: ${short(memory.bytes)}B = ${parts[0]}`,
     `  + ${parts.slice(1).join(' + ')}`,
   ]
 }

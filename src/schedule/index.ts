@@ -7,7 +7,7 @@ import { Accesses, isContiguous } from './access.ts'
 import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
-import { layOut } from './memory.ts'
+import { layOut, mostLive } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 
@@ -77,12 +77,11 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
   }
   const buffers = [...temporaries.keys()]
   const bytes = (dtype: DType, size: number) => target.bytes[dtype] * size
-  const { offsets, bytes: arenaBytes } = layOut(
-    buffers.map((buffer) => ({
-      bytes: bytes(buffer.dtype, buffer.size),
-      ...(temporaries.get(buffer) as { first: number; last: number }),
-    })),
-  )
+  const lifetimes = buffers.map((buffer) => ({
+    bytes: bytes(buffer.dtype, buffer.size),
+    ...(temporaries.get(buffer) as { first: number; last: number }),
+  }))
+  const { offsets, bytes: arenaBytes } = layOut(lifetimes)
   const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
   const place = (call: EmittedCall): PlannedCall => ({
     spec: call.spec,
@@ -107,6 +106,7 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     regions,
     outputs: outputs.map((node) => ({ shape: node.shape, dtype: node.dtype })),
     arenaBytes,
+    liveBytes: mostLive(lifetimes),
     assigned,
   }
 }

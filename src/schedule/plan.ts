@@ -50,6 +50,8 @@ export interface Plan {
   readonly outputs: readonly Output[]
   /** Bytes of the arena: activations, gradients and workspace at their peak. */
   readonly arenaBytes: number
+  /** Bytes that live at one time at most: no layout of the arena takes less. */
+  readonly liveBytes: number
   /** Variables the program writes. */
   readonly assigned: readonly Variable[]
 }

@@ -11,7 +11,15 @@ export { atEndOfStep, guarded, within } from './trace.ts'
 
 import { defaultDevice } from '../engine/index.ts'
 
-export type { BackendName, Bound, DeviceOptions, ExplainedCall, Explanation } from '../engine/index.ts'
+export type {
+  ArgumentType,
+  BackendName,
+  Bound,
+  DeviceOptions,
+  ExplainedCall,
+  Explanation,
+  PlannedMemory,
+} from '../engine/index.ts'
 export { createDevice, useDevice } from '../engine/index.ts'
 
 /** Where things are computed, for people and logs. */

@@ -4,8 +4,9 @@ import { allocate, type DType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
 import type { Backend, Block, Instruction, KernelCounts, LoadedTable } from '../backend.ts'
+import { toMemoryType } from '../memory-type.ts'
 import { detectFeatures } from './features.ts'
-import { Allocator, makeSharedMemory, mostPages, pageBytes, toMemoryType } from './memory.ts'
+import { Allocator, makeSharedMemory, mostPages, pageBytes } from './memory.ts'
 import { printModule } from './print.ts'
 import { barrierBytes, barrierOffsets, runtimeModule } from './runtime.ts'
 import { layOutTable, type Slot, WasmBlock, WasmTable } from './table.ts'
@@ -111,6 +112,10 @@ class WasmBackend implements Backend {
 
   get bytesInUse(): number {
     return this.#allocator.used
+  }
+
+  get memoryLimitBytes(): number {
+    return this.#maximumPages * pageBytes
   }
 
   #reserve(bytes: number): number {
