@@ -12,7 +12,7 @@ import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 
 export type { AlgorithmChoice } from './choose.ts'
-export type { Output, Plan, PlannedCall, Region } from './plan.ts'
+export type { Choice, Output, Plan, PlannedCall, Region } from './plan.ts'
 export { Identities, nodeKey, reachable } from './simplify.ts'
 
 /** A Variable and the value it gets when the program ends. */
@@ -52,7 +52,7 @@ export function schedule(
   const variableRoots = roots.slice(outputs.length)
   emitter.reserveOutputs(outputRoots)
   emitter.reserveVariables(variables, variableRoots, roots, units)
-  for (const unit of units) emitter.emitUnit(unit)
+  for (const unit of units) emitter.emit(unit)
   emitter.finish()
   return assemble(emitter, outputs, variables, target)
 }
@@ -94,6 +94,12 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     tasks: call.tasks,
     work: call.work,
     label: call.label,
+    ...(call.origin === undefined ? {} : { origin: call.origin }),
+    ...(call.choice === undefined ? {} : { choice: call.choice }),
+    bufferBytes: call.spans.map(({ buffer }) => bytes(buffer.dtype, buffer.size)),
+    workspaceBytes: [...new Set(call.spans.map(({ buffer }) => buffer as PlanBuffer))]
+      .filter((buffer) => emitter.isWorkspace(buffer))
+      .reduce((sum, { dtype, size }) => sum + bytes(dtype, size), 0),
   })
   return {
     calls: emitter.calls.filter((call) => call.tasks > 0).map(place),
