@@ -78,7 +78,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--backend', 'wsm'],
-      "ConfigError: backend: there is no backend 'wsm'.\n  expected  wasm, interpret\n  fix       did you mean 'wasm'?\n",
+      "ConfigError: backend: there is no backend 'wsm'.\n  expected  native, wasm, interpret\n  fix       did you mean 'wasm'?\n",
     ],
     [
       ['train', 'digits', '--data', 'x'],
