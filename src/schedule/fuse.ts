@@ -2,11 +2,11 @@
  * Second stage: which nodes become one kernel. Elementwise neighbours merge, reductions over the same values are one pass,
  * and maps join the reduction or contraction beside them.
  */
-import { sameShape, sizeOf, stridesOf } from '../base/shape.ts'
+import { sameShape, sizeOf } from '../base/shape.ts'
 import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Access, type Accesses, isContiguous } from './access.ts'
+import { type Accesses, isContiguous, isWhole } from './access.ts'
 
 /**
  * One kernel to be: a map, reductions of the same values with maps in front and behind, an op's own kernels with maps
@@ -309,16 +309,6 @@ class Fuser {
 function sameSpace(a: Node, b: Node): boolean {
   if (a.op.kind !== 'reduce' || b.op.kind !== 'reduce') return false
   return sameShape(a.inputs[0].shape, b.inputs[0].shape) && sameShape(a.op.axes(a.attributes), b.op.axes(b.attributes))
-}
-
-/**
- * Whether an access reads its source from the first to the last element: at most its shape is another. Axes of 1 are not
- * special: a value repeated along an axis is no such access because that axis happens to be 1.
- */
-function isWhole({ source, layout }: Access): boolean {
-  const strides = stridesOf(layout.shape)
-  const plain = layout.strides.every((stride, axis) => stride === strides[axis])
-  return layout.offset === 0 && plain && sizeOf(layout.shape) === sizeOf(source.shape)
 }
 
 /** Epilogues read operands of the output's shape, one value a channel, or one value. */
