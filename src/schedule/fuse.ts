@@ -21,6 +21,8 @@ export interface Unit {
   readonly front: Set<Node>
   algorithm: Algorithm | undefined
   readonly dependencies: Set<Unit>
+  /** Units that have this one among their dependencies. */
+  readonly dependents: Set<Unit>
 }
 
 export interface Fusion {
@@ -95,14 +97,17 @@ class Fuser {
         ? [this.#accesses.behind(node).source]
         : node.inputs.map((input) => this.#accesses.of(input).source),
     )
-    const dependencies = new Set<Unit>()
+    const mains = kind === 'reduce' || kind === 'kernel' ? [node] : []
+    const sets = { front: new Set<Node>(), dependencies: new Set<Unit>(), dependents: new Set<Unit>() }
+    const own: Unit = { members: [node], mains, algorithm, ...sets }
+    this.#unitOf.set(node, own)
     for (const source of sources) {
       const unit = this.#unitOf.get(source)
-      if (unit !== undefined) dependencies.add(unit)
-      this.#readers.set(source, [...this.#readersOf(source), node])
+      if (unit !== undefined) connect(own, unit)
+      const readers = this.#readers.get(source)
+      if (readers === undefined) this.#readers.set(source, [node])
+      else readers.push(node)
     }
-    const mains = kind === 'reduce' || kind === 'kernel' ? [node] : []
-    this.#unitOf.set(node, { members: [node], mains, front: new Set(), algorithm, dependencies })
   }
 
   #readersOf(node: Node): readonly Node[] {
@@ -136,11 +141,14 @@ class Fuser {
     consumer.mains.push(...producer.mains)
     for (const node of producer.front) consumer.front.add(node)
     consumer.algorithm ??= producer.algorithm
-    for (const dependency of producer.dependencies) consumer.dependencies.add(dependency)
-    consumer.dependencies.delete(producer)
     for (const node of producer.members) this.#unitOf.set(node, consumer)
-    for (const unit of new Set(this.#unitOf.values())) {
-      if (unit !== consumer && unit.dependencies.delete(producer)) unit.dependencies.add(consumer)
+    for (const dependency of producer.dependencies) {
+      dependency.dependents.delete(producer)
+      if (dependency !== consumer) connect(consumer, dependency)
+    }
+    for (const dependent of producer.dependents) {
+      dependent.dependencies.delete(producer)
+      if (dependent !== consumer) connect(dependent, consumer)
     }
     return true
   }
@@ -303,6 +311,11 @@ class Fuser {
     const first = (unit: Unit) => Math.min(...unit.members.map((node) => this.#position.get(node) as number))
     return { units: order(units, first), stored }
   }
+}
+
+function connect(unit: Unit, dependency: Unit): void {
+  unit.dependencies.add(dependency)
+  dependency.dependents.add(unit)
 }
 
 /** Whether two reductions walk over the same axes of the same shape. */
