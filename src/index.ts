@@ -67,7 +67,7 @@ export type {
   TrainingMemory,
 } from './inspect/index.ts'
 // Looking inside.
-export { explainConvolution, printConvolution, summarize, trainingMemory } from './inspect/index.ts'
+export { explainConvolution, printConvolution, printExplanation, summarize, trainingMemory } from './inspect/index.ts'
 export type {
   LoadedModel,
   ModelContents,
@@ -101,11 +101,14 @@ export type {
   AffineWarpOptions,
   ArgumentType,
   BackendName,
+  Bound,
   CompiledFunction,
   Conv1dOptions,
   Conv2dOptions,
   CrossEntropyOptions,
   DeviceOptions,
+  ExplainedCall,
+  Explanation,
   Nested,
   PlannedMemory,
   PoolOptions,

@@ -30,7 +30,7 @@ export class Program {
 
   constructor(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]) {
     this.device = device
-    this.plan = schedule(outputs, assignments, device.target)
+    this.plan = schedule(outputs, assignments, device.target, device.choice)
     const holdings = this.#holdings
     device.whenAbandoned(this.#anchor, () => release(device, holdings))
   }
@@ -53,6 +53,53 @@ export class Program {
     const { plan, device } = this
     const { backend } = device
     const table = await this.#load()
+    const bound = await this.#bindAll(inputs, data)
+    await debugRun(plan.calls.length, () => backend.run(table, bound))
+    const results: TypedArray[] = new Array(plan.outputs.length)
+    for (const [i, region] of plan.regions.entries()) {
+      if (region.kind !== 'output') continue
+      const { shape, dtype } = plan.outputs[region.index]
+      results[region.index] = await backend.read(bound[i], 0, dtype, sizeOf(shape))
+    }
+    return results
+  }
+
+  /**
+   * Hands the calls and the memory they work on to somebody who looks at them one by one. Nothing else runs on the
+   * device meanwhile, and Variables keep their values whatever is run.
+   */
+  inspect<T>(
+    inputs: readonly TypedArray[],
+    look: (instructions: readonly Instruction[], table: LoadedTable, bound: readonly Block[]) => Promise<T>,
+  ): Promise<T> {
+    const { device, plan } = this
+    const { backend } = device
+    return device.exclusive(async () => {
+      const table = await this.#load()
+      const bound = await this.#bindAll(inputs, undefined)
+      const kept = await Promise.all(
+        plan.assigned.map(async (variable) => {
+          const block = await device.block(variable)
+          return { variable, block, values: await backend.read(block, 0, variable.dtype, variable.size) }
+        }),
+      )
+      try {
+        return await look(
+          plan.calls.map((call) => ({ ...call, kernel: device.kernel(call.spec) })),
+          table,
+          bound,
+        )
+      } finally {
+        for (const { variable, block, values } of kept) backend.write(block, 0, variable.dtype, values)
+      }
+    })
+  }
+
+  async #bindAll(
+    inputs: readonly TypedArray[],
+    data: ((node: Node) => TypedArray) | undefined,
+  ): Promise<readonly Block[]> {
+    const { plan, device } = this
     const bound: Block[] = []
     const pieces = startPieces()
     for (const [i, region] of plan.regions.entries()) {
@@ -62,14 +109,7 @@ export class Program {
       const home = region.kind === 'variable' ? device.home(region.variable) : undefined
       bound.push(home ?? (await this.#bind(i, region, inputs, data)))
     }
-    await debugRun(plan.calls.length, () => backend.run(table, bound))
-    const results: TypedArray[] = new Array(plan.outputs.length)
-    for (const [i, region] of plan.regions.entries()) {
-      if (region.kind !== 'output') continue
-      const { shape, dtype } = plan.outputs[region.index]
-      results[region.index] = await backend.read(bound[i], 0, dtype, sizeOf(shape))
-    }
-    return results
+    return bound
   }
 
   /** Builds and compiles what is missing, in pieces: the caller's event loop goes on. */
@@ -110,8 +150,14 @@ export class Program {
     switch (region.kind) {
       case 'arena':
         return device.arena(this.plan.arenaBytes)
-      case 'variable':
-        return device.block(region.variable)
+      case 'variable': {
+        const { variable } = region
+        const values = this.plan.assigned.includes(variable) ? undefined : await device.borrowed(variable)
+        if (values === undefined) return device.block(variable)
+        const block = await own(variable.dtype, variable.size)
+        backend.write(block, 0, variable.dtype, values)
+        return block
+      }
       case 'input': {
         const values = inputs[region.index]
         const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32'

@@ -21,6 +21,8 @@ export interface Node<A = unknown> {
   readonly attributes: A
   readonly shape: Shape
   readonly dtype: DType
+  /** Path of the layer it was made for, `layer1.0.conv1`; a gradient has that of what it is the gradient of. */
+  readonly origin?: string
 }
 
 export interface OutputType {

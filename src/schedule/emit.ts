@@ -9,9 +9,9 @@ import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec } from '.
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Access, type Accesses, contiguous, isWhole } from './access.ts'
-import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
-import type { Region } from './plan.ts'
+import type { Choice, Region } from './plan.ts'
 import { reductionCalls } from './reductions.ts'
 import { at, describeOperand, type Stream } from './stream.ts'
 
@@ -22,6 +22,8 @@ export interface PlanBuffer extends BufferRef {
 
 export interface EmittedCall extends KernelCall {
   readonly label: string
+  readonly origin?: string
+  readonly choice?: Choice
 }
 
 /**
@@ -43,6 +45,7 @@ export class Emitter {
   readonly #target: Target
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
+  readonly #workspace = new Set<PlanBuffer>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
@@ -104,6 +107,31 @@ export class Emitter {
       }
     }
     return true
+  }
+
+  /** Emits a unit, and notes for people what its calls are for. */
+  emit(unit: Unit): void {
+    const first = this.calls.length
+    this.emitUnit(unit)
+    const main = unit.members.find((node) => node.op.kind === 'kernel' && node.origin !== undefined)
+    const { origin } = main ?? unit.members.findLast((node) => node.origin !== undefined) ?? unit.members[0]
+    const choice = this.#choiceOf(unit)
+    for (let i = first; i < this.calls.length; i++) this.calls[i] = { ...this.calls[i], origin, choice }
+  }
+
+  #choiceOf({ members, algorithm }: Unit): Choice | undefined {
+    const node = members.find((member) => member.op.kind === 'kernel')
+    if (node?.op.kind !== 'kernel' || algorithm === undefined) return undefined
+    const target = this.#target
+    const candidates = node.op.algorithms
+      .filter((other) => other.applies(node, target))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target) }))
+    return { op: node.op.name, algorithm: algorithm.name, candidates }
+  }
+
+  /** Whether a buffer holds no value of the graph. */
+  isWorkspace(buffer: PlanBuffer): boolean {
+    return this.#workspace.has(buffer)
   }
 
   emitUnit(unit: Unit): void {
@@ -170,6 +198,7 @@ export class Emitter {
 
   #temporary(dtype: DType, size: number): Span {
     const buffer: PlanBuffer = { dtype, size, region: undefined }
+    this.#workspace.add(buffer)
     return { buffer, offset: 0 }
   }
 
@@ -289,7 +318,8 @@ export class Emitter {
   // Kernels of an op, with the maps behind them.
 
   #emitKernel(unit: Unit, main: Node): void {
-    const algorithm = unit.algorithm ?? choose(main, this.#target)
+    const { algorithm } = unit
+    if (algorithm === undefined) throw new Error(`${main.op.name}: no algorithm was chosen`)
     const behind = unit.members.filter((node) => node !== main)
     const gathered = gather(this.#accesses, behind, [], [main])
     const outputs = unit.members.filter((node) => this.#stored.has(node))

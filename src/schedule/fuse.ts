@@ -7,6 +7,7 @@ import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Accesses, isContiguous, isWhole } from './access.ts'
+import { type AlgorithmChoice, choose } from './choose.ts'
 
 /**
  * One kernel to be: a map, reductions of the same values with maps in front and behind, an op's own kernels with maps
@@ -32,15 +33,6 @@ export interface Fusion {
   readonly stored: ReadonlySet<Node>
 }
 
-/** The algorithm with the lowest estimated cost among those that apply. */
-export function choose(node: Node, target: Target): Algorithm {
-  if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
-  const candidates = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
-  if (candidates.length === 0)
-    throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
-  return candidates.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
-}
-
 /** The maps that work on what a unit's reductions or its kernel op computed, or feed those that do. */
 export function behindMains(unit: Unit): Node[] {
   return unit.members.filter((node) => !unit.mains.includes(node) && !unit.front.has(node))
@@ -49,8 +41,14 @@ export function behindMains(unit: Unit): Node[] {
 /** Most reductions that share a pass: their accumulators must fit the registers. */
 const mostReductions = 4
 
-export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: Accesses, target: Target): Fusion {
-  const fuser = new Fuser(nodes, keep, accesses, target)
+export function fuse(
+  nodes: readonly Node[],
+  keep: ReadonlySet<Node>,
+  accesses: Accesses,
+  target: Target,
+  choice: AlgorithmChoice,
+): Fusion {
+  const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice))
   fuser.reductions()
   fuser.maps()
   fuser.epilogues()
@@ -65,7 +63,12 @@ class Fuser {
   readonly #unitOf = new Map<Node, Unit>()
   readonly #readers = new Map<Node, Node[]>()
 
-  constructor(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: Accesses, target: Target) {
+  constructor(
+    nodes: readonly Node[],
+    keep: ReadonlySet<Node>,
+    accesses: Accesses,
+    algorithmFor: (node: Node) => Algorithm,
+  ) {
     this.#nodes = nodes
     this.#keep = keep
     this.#accesses = accesses
@@ -74,7 +77,7 @@ class Fuser {
     // Kernel ops that want plain buffers get copies of views.
     for (const node of nodes) {
       if (node.op.kind === 'kernel') {
-        const algorithm = choose(node, target)
+        const algorithm = algorithmFor(node)
         algorithms.set(node, algorithm)
         for (const input of node.inputs) {
           const { layout } = accesses.of(input)

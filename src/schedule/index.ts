@@ -4,13 +4,15 @@ import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
 import { Accesses, isContiguous } from './access.ts'
+import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
 import { type Lifetime, layOut, mostLive, shareMemory } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 
-export type { Output, Plan, PlannedCall, Region } from './plan.ts'
+export type { AlgorithmChoice } from './choose.ts'
+export type { Choice, Output, Plan, PlannedCall, Region } from './plan.ts'
 export { Identities, nodeKey, reachable } from './simplify.ts'
 
 /** A Variable and the value it gets when the program ends. */
@@ -22,8 +24,14 @@ export interface Assignment {
 /**
  * Plans the computation of `outputs` and of what is assigned. Nothing is compiled or allocated here.
  * @param outputs become buffers of their own, contiguous
+ * @param choice what is asked of algorithms beyond speed
  */
-export function schedule(outputs: readonly Node[], assignments: readonly Assignment[], target: Target): Plan {
+export function schedule(
+  outputs: readonly Node[],
+  assignments: readonly Assignment[],
+  target: Target,
+  choice: AlgorithmChoice = {},
+): Plan {
   const { nodes, roots: wanted } = simplify([...outputs, ...assignments.map((a) => a.value)])
   const accesses = new Accesses()
   for (const node of nodes) accesses.of(node)
@@ -36,7 +44,7 @@ export function schedule(outputs: readonly Node[], assignments: readonly Assignm
     accesses.copy(root)
     return root
   })
-  const { units, stored } = fuse(nodes, new Set(roots), accesses, target)
+  const { units, stored } = fuse(nodes, new Set(roots), accesses, target, choice)
 
   const emitter = new Emitter(accesses, stored, target)
   const outputRoots = roots.slice(0, outputs.length)
@@ -44,7 +52,7 @@ export function schedule(outputs: readonly Node[], assignments: readonly Assignm
   const variableRoots = roots.slice(outputs.length)
   emitter.reserveOutputs(outputRoots)
   emitter.reserveVariables(variables, variableRoots, roots, units)
-  for (const unit of units) emitter.emitUnit(unit)
+  for (const unit of units) emitter.emit(unit)
   emitter.finish()
   return assemble(emitter, outputs, variables, target)
 }
@@ -84,6 +92,12 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     tasks: call.tasks,
     work: call.work,
     label: call.label,
+    ...(call.origin === undefined ? {} : { origin: call.origin }),
+    ...(call.choice === undefined ? {} : { choice: call.choice }),
+    bufferBytes: call.spans.map(({ buffer }) => bytes(buffer.dtype, buffer.size)),
+    workspaceBytes: [...new Set(call.spans.map(({ buffer }) => buffer as PlanBuffer))]
+      .filter((buffer) => emitter.isWorkspace(buffer))
+      .reduce((sum, { dtype, size }) => sum + bytes(dtype, size), 0),
   })
   return {
     calls: emitter.calls.filter((call) => call.tasks > 0).map(place),

@@ -7,8 +7,12 @@ import {
   type Assignment,
   type Device,
   defaultDevice,
+  type Explanation,
+  explainProfile,
+  onDefaultDevice,
   type PlannedMemory,
   Program,
+  profileProgram,
 } from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
@@ -33,6 +37,14 @@ export interface CompiledFunction<A extends readonly Tensor[], R> {
    * @param types shape and dtype of each argument, or arguments themselves
    */
   memory(...types: { [I in keyof A]: ArgumentType }): Promise<PlannedMemory>
+  /**
+   * What every kernel call of the program for these arguments costs: why it is computed as it is, arithmetic, memory,
+   * time. The program runs a few times, in one piece and call by call; Variables keep their values.
+   * `printExplanation` shows it as a table.
+   * @example
+   * console.log(printExplanation(await step.explain(images, labels)).join('\n'))
+   */
+  explain(...args: A): Promise<Explanation>
 }
 
 /**
@@ -50,25 +62,16 @@ export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args
   let tracing: Promise<unknown> = Promise.resolve()
   const call = async (...args: A): Promise<R> => {
     if (currentTrace() !== undefined) return f(...args)
-    for (const [i, arg] of args.entries()) {
-      if (arg instanceof Tensor) continue
-      throw new ConfigError({
-        where: 'compile',
-        what: `argument ${i} is no tensor`,
-        got: typeof arg,
-        expected: 'tensors only: other values become part of the program',
-        fix: 'wrap it in tensor(), or let the function capture it',
-      })
-    }
+    checkArguments(args)
     // Arguments are read from the host; what was assigned outside must be stored before the program reads it.
     await realize(...args)
-    const compiled = await ready(await defaultDevice(), args)
-    const inputs: TypedArray[] = []
-    for (const arg of args) inputs.push(typed(await arg.data(), arg.dtype))
-    const results = await compiled.program.run(inputs)
-    const { outputs } = compiled.program.plan
-    const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
-    return compiled.rebuild(tensors) as R
+    return onDefaultDevice(async (device) => {
+      const compiled = await ready(device, args)
+      const results = await compiled.program.run(await valuesOf(args))
+      const { outputs } = compiled.program.plan
+      const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
+      return compiled.rebuild(tensors) as R
+    })
   }
   /** The program for such arguments, traced when there is none yet. */
   const ready = async (device: Device, types: readonly ArgumentType[]): Promise<Compiled> => {
@@ -93,7 +96,34 @@ export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args
     await realize()
     return (await ready(await defaultDevice(), types)).program.memory(types)
   }
-  return Object.assign(call, { memory })
+  const explain = async (...args: A): Promise<Explanation> => {
+    checkArguments(args)
+    await realize(...args)
+    return onDefaultDevice(async (device) => {
+      const { program } = await ready(device, args)
+      return explainProfile(await profileProgram(program, await valuesOf(args)))
+    })
+  }
+  return Object.assign(call, { memory, explain })
+}
+
+function checkArguments(args: readonly unknown[]): void {
+  for (const [i, arg] of args.entries()) {
+    if (arg instanceof Tensor) continue
+    throw new ConfigError({
+      where: 'compile',
+      what: `argument ${i} is no tensor`,
+      got: typeof arg,
+      expected: 'tensors only: other values become part of the program',
+      fix: 'wrap it in tensor(), or let the function capture it',
+    })
+  }
+}
+
+async function valuesOf(args: readonly Tensor[]): Promise<TypedArray[]> {
+  const values: TypedArray[] = []
+  for (const arg of args) values.push(typed(await arg.data(), arg.dtype))
+  return values
 }
 
 /** A Float64Array stands for f32 too; the program tells dtypes by the array's class. */
