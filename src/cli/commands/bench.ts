@@ -30,7 +30,10 @@ export function addBench(program: Command, run: Runner): void {
       'Measure convolutions (forward, and with both gradients) and training steps: the best of seven runs after two ' +
         'warm-ups. The works have the names of bench/peers.',
     )
-    .option('--work <name>', `only this one: ${workNames.join(', ')}, or a layer such as b8-3x3s2-64to128@56`)
+    .option(
+      '--work <name>',
+      `only this one, or these with commas between them: ${workNames.join(', ')}, or layers such as b8-3x3s2-64to128@56`,
+    )
     .option('--set <name>', `the convolutions of a network instead: ${layerSetNames.join(', ')}`)
   withDeviceOptions(command)
   withCommonOptions(command, [
@@ -60,8 +63,10 @@ function chosenWorks({ work, set }: BenchOptions): readonly { readonly work: str
     return layerSet(set)
   }
   if (work === undefined) return workNames.map((name) => ({ work: name }))
-  if (!isWork(work)) throw unknownName('work', work, workNames)
-  return [{ work }]
+  const names = work.split(',')
+  const unknown = names.find((name) => !isWork(name))
+  if (unknown !== undefined) throw unknownName('work', unknown, workNames)
+  return names.map((name) => ({ work: name }))
 }
 
 async function bench({ terminal, signal, begin }: Task, options: BenchOptions): Promise<void> {
