@@ -28,7 +28,7 @@ import {
 } from '../../kernel/builders/contraction/index.ts'
 import type { Target } from '../../kernel/target.ts'
 import { emitPack, emitProduct, epilogueShape, epilogueSpans } from '../contraction-calls.ts'
-import { streamed } from './cost.ts'
+import { columnsComputed, streamed } from './cost.ts'
 import {
   forwardGeometry,
   inputGradientPhases,
@@ -78,7 +78,10 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
       applies: () => true,
       cost: (node, target) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut + packCost(p, target)
+        return (
+          (2 * multiplyAdds(p) * columnsComputed(p.groupOut, wideTile(target), target)) / p.groupOut +
+          packCost(p, target)
+        )
       },
       tolerance,
       fusesEpilogue: true,
@@ -186,7 +189,7 @@ export function weightGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): 
       applies: () => true,
       cost: (node, target) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut
+        return (2 * multiplyAdds(p) * columnsComputed(p.groupOut, gradientTile(target), target)) / p.groupOut
       },
       tolerance,
       build: (node, [x, upstream], epilogue, context) =>

@@ -4,7 +4,7 @@ export { foldCall, foldSpec } from './fold.ts'
 export { type LeftForm, longestRun, matmulCall, matmulSpec, piecesOf } from './matmul.ts'
 export { type PackedOperand, packCall, packing, packSpec } from './pack.ts'
 export { scatterCall, scatterShape, scatterSpec, scatterTile, scatterVectors } from './scatter.ts'
-export { columnsOf, gradientTile, wideTile } from './tile.ts'
+export { columnsOf, gradientTile, type TileSize, wideTile } from './tile.ts'
 export {
   packsUpstream,
   padCall,
