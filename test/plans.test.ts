@@ -59,8 +59,8 @@ describe('a residual block', () => {
       [
         "sum·centerTimes·sum·mul·mul·mul·neg·mul·mul·neg·mul",
         "mul·centerScale·add",
-        "convInputGradient·reluMask",
         "convWeightGradient",
+        "convInputGradient·reluMask",
         "sum·centerTimes·sum·mul·mul·mul·neg·mul·mul·neg·mul",
         "mul·centerScale·add",
         "convInputGradient·add",
@@ -115,5 +115,15 @@ describe('the memory of a training step', () => {
     const { arenaBytes, liveBytes } = trainingStep(make, shape, 32)
     expect(arenaBytes / liveBytes).toBeGreaterThanOrEqual(1)
     expect(arenaBytes / liveBytes).toBeLessThan(1.05)
+  })
+})
+
+describe('the order of a training step', () => {
+  it('moves a weight as soon as its gradient is there, which then needs no memory', () => {
+    const order = trainingStep(models.resnet18, [32, 32, 3], 32).calls.map((call) => call.label)
+    const update = 'mul·add·mul·sub'
+    expect(order.filter((label) => label === update).length).toBeGreaterThanOrEqual(20)
+    const lastGradient = order.findLastIndex((label) => label.startsWith('convWeightGradient'))
+    expect(order.slice(lastGradient).filter((label) => label === update)).toHaveLength(1)
   })
 })

@@ -37,6 +37,18 @@ export interface Overwrite {
   readonly last: number
 }
 
+/** Who reads the value a Variable had at the start. */
+interface VariableRead {
+  readonly turn: number
+  /** Element by element, at the place that is computed from it. */
+  readonly inPlace: boolean
+}
+
+/** Whether the unit whose turn is `writer` may put the new value in the place of the old one. */
+function mayOverwrite(reads: readonly VariableRead[], writer: number): boolean {
+  return reads.every(({ turn, inPlace }) => turn < writer || (turn === writer && inPlace))
+}
+
 export class Emitter {
   readonly calls: EmittedCall[] = []
   readonly overwrites: Overwrite[] = []
@@ -79,34 +91,36 @@ export class Emitter {
     const handedOut = new Set(all.map((root) => (root.attributes as Partial<VariableAttributes>).variable))
     const turn = new Map<Node, number>()
     for (const [i, unit] of units.entries()) for (const node of unit.members) turn.set(node, i)
+    const reads = this.#readsOfVariables(units)
     for (const [i, variable] of variables.entries()) {
       const root = roots[i]
       const buffer = this.#variable(variable)
       const free = root.op.kind !== 'leaf' && !this.#buffers.has(root)
-      if (free && !handedOut.has(variable) && this.#mayOverwrite(variable, turn.get(root) as number, units))
+      if (free && !handedOut.has(variable) && mayOverwrite(reads.get(variable) ?? [], turn.get(root) as number))
         this.#buffers.set(root, buffer)
       else this.#copies.push({ from: root, to: buffer, label: `assign ${variable.name}` })
     }
   }
 
-  #mayOverwrite(variable: Variable, writer: number, units: readonly Unit[]): boolean {
-    const old = (access: Access) =>
-      access.source.op.kind === 'leaf' &&
-      (access.source.attributes as Partial<VariableAttributes>).variable === variable
-    for (let i = writer; i < units.length; i++) {
-      for (const node of units[i].members) {
+  #readsOfVariables(units: readonly Unit[]): Map<Variable, VariableRead[]> {
+    const reads = new Map<Variable, VariableRead[]>()
+    for (const [turn, unit] of units.entries()) {
+      for (const node of unit.members) {
         const inputs =
           node.op.kind === 'view' ? [this.#accesses.behind(node)] : node.inputs.map((input) => this.#accesses.of(input))
-        for (const access of inputs) {
-          if (!old(access)) continue
-          if (i > writer || node.op.kind !== 'map' || units[i].front.has(node)) return false
+        for (const { source, layout } of inputs) {
+          const { variable } = source.attributes as Partial<VariableAttributes>
+          if (source.op.kind !== 'leaf' || variable === undefined) continue
           const own = contiguous(node.shape)
-          if (access.layout.offset !== 0 || access.layout.strides.some((stride, axis) => stride !== own.strides[axis]))
-            return false
+          const sameStrides = layout.strides.every((stride, axis) => stride === own.strides[axis])
+          const inPlace = node.op.kind === 'map' && !unit.front.has(node) && layout.offset === 0 && sameStrides
+          const list = reads.get(variable)
+          if (list === undefined) reads.set(variable, [{ turn, inPlace }])
+          else list.push({ turn, inPlace })
         }
       }
     }
-    return true
+    return reads
   }
 
   /** Emits a unit, and notes for people what its calls are for. */

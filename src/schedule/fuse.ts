@@ -27,7 +27,7 @@ export interface Unit {
 }
 
 export interface Fusion {
-  /** In an order in which they can run. */
+  /** In the order in which their first nodes were made, which is not yet one in which they can run. */
   readonly units: readonly Unit[]
   /** Nodes whose values are written to memory. */
   readonly stored: ReadonlySet<Node>
@@ -311,8 +311,8 @@ class Fuser {
         if (outside || this.#keep.has(node)) stored.add(node)
       }
     }
-    const first = (unit: Unit) => Math.min(...unit.members.map((node) => this.#position.get(node) as number))
-    return { units: order(units, first), stored }
+    const first = (unit: Unit) => this.#position.get(unit.members[0]) as number
+    return { units: units.sort((a, b) => first(a) - first(b)), stored }
   }
 }
 
@@ -349,27 +349,4 @@ export function epilogueAccess(
   if (strides.every((stride) => stride === 0)) return 'scalar'
   if (strides[last] === 1 && strides.slice(0, last).every((stride) => stride === 0)) return 'channel'
   return isContiguous({ shape, strides, offset: 0 }) ? 'same' : undefined
-}
-
-/** Dependencies first, otherwise in the order in which the nodes were made. */
-function order(units: readonly Unit[], first: (unit: Unit) => number): Unit[] {
-  const sorted = [...units].map((unit) => ({ unit, at: first(unit) })).sort((a, b) => a.at - b.at)
-  const done = new Set<Unit>()
-  const result: Unit[] = []
-  const visit = (root: Unit): void => {
-    const stack: { unit: Unit; rest: Unit[] }[] = [{ unit: root, rest: [...root.dependencies] }]
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1]
-      const next = top.rest.pop()
-      if (next === undefined) {
-        stack.pop()
-        if (!done.has(top.unit)) {
-          done.add(top.unit)
-          result.push(top.unit)
-        }
-      } else if (!done.has(next)) stack.push({ unit: next, rest: [...next.dependencies] })
-    }
-  }
-  for (const { unit } of sorted) visit(unit)
-  return result
 }

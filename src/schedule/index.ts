@@ -8,6 +8,7 @@ import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
 import { type Lifetime, layOut, mostLive, shareMemory } from './memory.ts'
+import { orderUnits } from './order.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 
@@ -44,13 +45,15 @@ export function schedule(
     accesses.copy(root)
     return root
   })
-  const { units, stored } = fuse(nodes, new Set(roots), accesses, target, choice)
+  const { units: unordered, stored } = fuse(nodes, new Set(roots), accesses, target, choice)
 
   const emitter = new Emitter(accesses, stored, target)
   const outputRoots = roots.slice(0, outputs.length)
   const variables = assignments.map((a) => a.variable)
   const variableRoots = roots.slice(outputs.length)
   emitter.reserveOutputs(outputRoots)
+  const assigned = new Map(variableRoots.map((root, i) => [root, variables[i]]))
+  const units = orderUnits(unordered, stored, assigned, accesses)
   emitter.reserveVariables(variables, variableRoots, roots, units)
   for (const unit of units) emitter.emit(unit)
   emitter.finish()
