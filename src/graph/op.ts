@@ -80,7 +80,10 @@ export interface ExpandOp<A> extends OpBase<A> {
 export interface Algorithm<A = unknown> {
   readonly name: string
   applies(node: Node<A>, target: Target): boolean
-  /** Multiply-adds × 2 that the algorithm spends, padding and tails included; the smallest estimate wins. */
+  /**
+   * Time in floating-point operations of a product at the machine's peak: multiply-adds × 2 with padding and tails, and
+   * what else takes time in the same unit. The smallest estimate wins.
+   */
   cost(node: Node<A>, target: Target): number
   /** Largest error to expect, relative to the largest magnitude of the output. */
   readonly tolerance: number

@@ -36,7 +36,7 @@ function applies(p: Planar): boolean {
   return p.groups === 1 && all(p.kernel, 3) && all(p.stride, 1) && all(p.dilation, 1)
 }
 
-/** Where the weights of a pass lie: element strides from channel to channel, and the first one. */
+/** Where the weights of a pass lie. */
 type WeightArguments = Parameters<typeof weightCall>[1]
 
 function emitWinograd(
@@ -48,7 +48,7 @@ function emitWinograd(
   epilogue: Epilogue,
 ): void {
   const { target } = context
-  const weightShape = { outputs, unit: args.column === 1 }
+  const weightShape = { outputs, transposed: args.column !== 1 }
   const { size, ...transform } = weightCall(weightShape, args, target)
   const transformed = context.temporary('f32', Math.max(1, size))
   context.call({ spec: weightSpec(weightShape), spans: [weight.span, transformed], ...transform })

@@ -5,7 +5,7 @@
  */
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, eq, lt, min, mul, rem, sub } from '../../expression.ts'
-import type { Expr, Kernel, Pointer } from '../../language.ts'
+import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { columnsOf, wideTile } from '../contraction/tile.ts'
 import { algebraOf, type TileOutputs, transformSquare } from './algebra.ts'
@@ -13,8 +13,8 @@ import { planePadding } from './tiles.ts'
 
 export interface WeightShape {
   readonly outputs: TileOutputs
-  /** Whether neighbouring columns are neighbours in memory. */
-  readonly unit: boolean
+  /** Whether neighbouring channels are neighbours in memory, and not neighbouring columns. */
+  readonly transposed: boolean
 }
 
 export interface WeightArguments {
@@ -37,9 +37,11 @@ export function weightLayout(outputs: TileOutputs, channels: number, target: Tar
 }
 
 const elementsPerTask = 32_768
+/** Channels that are turned at a time, a multiple of any number of lanes. */
+const stagedChannels = 16
 
 export function weightSpec(shape: WeightShape): KernelSpec {
-  const key = `winogradWeights|${shape.outputs}|${shape.unit}`
+  const key = `winogradWeights|${shape.outputs}|${shape.transposed}`
   return { key, build: (target) => buildWeights(shape, key, target) }
 }
 
@@ -49,7 +51,10 @@ export function weightCall(shape: WeightShape, args: WeightArguments, target: Ta
   const { plane, panel } = weightLayout(shape.outputs, args.channels, target)
   const panels = Math.ceil(args.columns / columns)
   const points = algebraOf(shape.outputs).points ** 2
-  const perTask = Math.max(1, Math.min(args.channels, Math.floor(elementsPerTask / (points * columns))))
+  const perTask = Math.max(
+    1,
+    Math.min(args.channels, Math.ceil(elementsPerTask / (points * columns) / stagedChannels) * stagedChannels),
+  )
   const parts = Math.ceil(args.channels / perTask)
   const params = [
     args.channels,
@@ -64,7 +69,12 @@ export function weightCall(shape: WeightShape, args: WeightArguments, target: Ta
     perTask,
     parts,
   ]
-  return { params, tasks: panels * parts, work: panels * panel, size: panels * panel }
+  const scratch = shape.transposed ? [9 * stagedChannels * columns] : []
+  return { params, tasks: panels * parts, scratch, work: panels * panel, size: panels * panel }
+}
+
+function loadWide(k: KernelBuilder, pointer: Pointer, offset: number): Expr {
+  return k.lanes === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset)
 }
 
 function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
@@ -73,38 +83,86 @@ function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
   const tileColumns = columnsOf(wideTile(target), target)
   const source = k.buffer('x', 'f32', 'input')
   const result = k.buffer('y', 'f32', 'output')
+  const staged = shape.transposed ? k.buffer('staged', 'f32', 'scratch') : undefined
   const [channels, columns, row, tap] = ['channels', 'columns', 'row', 'tap'].map((name) => k.int(name))
   const [channel, column, first] = ['channel', 'column', 'first'].map((name) => k.int(name))
   const [plane, panelSize, perTask, parts] = ['plane', 'panelSize', 'perTask', 'parts'].map((name) => k.int(name))
 
   /** One channel of one or `lanes` columns. */
-  const square = (from: Pointer, to: Pointer, lanes: number, step: Expr) => {
-    const load = (i: number, j: number) => {
-      const at = k.pointFrom(from, add(mul(row, i), mul(tap, j)))
-      return lanes === 1 ? k.load(at) : k.loadVector(at, 0, lanes, shape.unit ? undefined : column)
-    }
+  const square = (load: (i: number, j: number) => Expr, to: Pointer, step: Expr) => {
     const out = k.pointFrom(to)
     transformSquare(k, transform, 3, load, (_i, _j, value) => {
       k.store(out, value)
       k.advance(out, step)
     })
   }
+  const tapAt = (from: Pointer, i: number, j: number) => k.pointFrom(from, add(mul(row, i), mul(tap, j)))
   const declarations = [{ pointer: source }, { pointer: result }, { int: 'count' }] as const
-  const full = k.function('full', declarations, (firstFrom, firstTo, count) => {
-    const from = k.pointFrom(firstFrom)
-    const to = k.pointFrom(firstTo)
+  /** All columns of one channel after the other. */
+  const channelsOf = (
+    count: Expr,
+    to: Pointer,
+    from: Pointer,
+    next: Expr | number,
+    load: (i: number, j: number) => Expr,
+  ) => {
     const step = k.variable(plane, 'plane').value
-    const across = k.let(mul(column, k.lanes))
     k.repeat(count, () => {
-      const at = k.pointFrom(from)
       k.repeat(constant('i32', tileColumns / k.lanes), () => {
-        square(at, to, k.lanes, step)
-        k.advance(at, across)
+        square(load, to, step)
+        k.advance(from, k.lanes)
         k.advance(to, k.lanes)
       })
-      k.advance(from, channel)
+      k.advance(from, next)
     })
-  })
+  }
+  const full =
+    staged === undefined
+      ? k.function('full', declarations, (firstFrom, firstTo, count) => {
+          const from = k.pointFrom(firstFrom)
+          const next = k.let(sub(channel, tileColumns))
+          channelsOf(count, k.pointFrom(firstTo), from, next, (i, j) => loadWide(k, tapAt(from, i, j), 0))
+        })
+      : defineTransposed(staged)
+
+  /** Where channels are neighbours in memory and columns are not: some channels are turned in scratch memory first. */
+  function defineTransposed(staged: BufferParam): KernelFunction {
+    const turn = k.function('turn', [{ pointer: source }, { int: 'count' }], (from, count) => {
+      const vectors = k.let(div(count, k.lanes))
+      for (let t = 0; t < 9; t++) {
+        const at = tapAt(from, Math.floor(t / 3), t % 3)
+        k.loop(constant('i32', tileColumns), (i) => {
+          const to = k.point(staged, add(i, t * stagedChannels * tileColumns))
+          const next = k.pointFrom(at)
+          const step = (lanes: number) => {
+            const value = k.let(lanes === 1 ? k.load(next) : k.loadVector(next))
+            k.store(to, value, 0, lanes, lanes === 1 ? undefined : constant('i32', tileColumns))
+            k.advance(next, lanes)
+            k.advance(to, lanes * tileColumns)
+          }
+          k.repeat(vectors, () => step(k.lanes))
+          if (k.lanes > 1) k.repeat(rem(count, k.lanes), () => step(1))
+          k.advance(at, column)
+        })
+      }
+    })
+    const turned = k.function('turned', [{ pointer: result }, { int: 'count' }], (firstTo, count) => {
+      const from = k.point(staged)
+      const offset = (i: number, j: number) => (3 * i + j) * stagedChannels * tileColumns
+      channelsOf(count, k.pointFrom(firstTo), from, 0, (i, j) => loadWide(k, from, offset(i, j)))
+    })
+    return k.function('full', declarations, (firstFrom, firstTo, count) => {
+      const from = k.pointFrom(firstFrom)
+      const to = k.pointFrom(firstTo)
+      k.loop(div(add(count, stagedChannels - 1), stagedChannels), (i) => {
+        const some = k.let(min(sub(count, mul(i, stagedChannels)), stagedChannels))
+        k.call(turn, from, some)
+        k.call(turned, to, some)
+        k.advance(from, stagedChannels)
+        k.advance(to, stagedChannels * tileColumns)
+      })
+    })
+  }
   const tail = k.function('tail', [...declarations, { int: 'real' }], (firstFrom, firstTo, count, real) => {
     const from = k.pointFrom(firstFrom)
     const to = k.pointFrom(firstTo)
@@ -113,7 +171,7 @@ function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
       k.loop(constant('i32', tileColumns), (i) => {
         k.if(
           lt(i, real),
-          () => square(at, to, 1, plane),
+          () => square((i, j) => k.load(tapAt(at, i, j)), to, plane),
           () => {
             const out = k.pointFrom(to)
             k.repeat(constant('i32', points * points), () => {
@@ -143,5 +201,5 @@ function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
       () => k.call(tail, from, to, count, real),
     )
   })
-  return k.build(`winograd${shape.outputs}_weights${shape.unit ? '' : '_strided'}_f32_${target.name}`, key)
+  return k.build(`winograd${shape.outputs}_weights${shape.transposed ? '_transposed' : ''}_f32_${target.name}`, key)
 }
