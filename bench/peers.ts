@@ -10,6 +10,7 @@
  *     --modules DIR  where such packages are, default a folder among the temporary ones
  *     --json         prints every row that was measured
  *     --out FILE     writes the table of the day as Markdown: bench/RESULTS.md
+ *     --note TEXT    a remark for the table, for instance on what else the machine did
  *
  * Every round runs each participant once, in fresh processes and in changing order, so that a disturbance hits all of
  * them. Times are the best of seven runs; a ratio is the median over the rounds of their time over ours.
@@ -45,6 +46,7 @@ const { values } = parseArgs({
     modules: { type: 'string', default: join(tmpdir(), 'juanji-peers') },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
+    note: { type: 'string' },
   },
 })
 const { modules } = values
@@ -122,6 +124,7 @@ const lines = [
   'two to warm up, in milliseconds; a ratio is the median over the rounds of their time over ours, so that above 1 we are',
   'faster. What is slower here is bold. Convolutions read input, weights and upstream gradient anew in each run and give',
   'y, dx and dw; PyTorch has its own best layout, channels last.',
+  ...(values.note === undefined ? [] : ['', values.note]),
   ...comparisons.flatMap((comparison) => ['', ...markdownOf(comparison), ...denseMean(comparison)]),
   ...(missing.size === 0
     ? []

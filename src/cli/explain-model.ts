@@ -40,7 +40,7 @@ export async function explainModel(task: Task, name: string, options: ExplainMod
   const what = training ? 'a training step: forward, backward, Adam' : 'inference'
   terminal.line(`${terminal.bold(loaded?.architecture ?? name)}, ${batchSize} × ${showExtents(input)}: ${what}`)
   terminal.line()
-  terminal.lines(printExplanation(explanation, { columns: Math.max(100, terminal.columns) }))
+  terminal.lines(printExplanation(explanation, { columns: terminal.interactive ? terminal.columns : 100 }))
   const { calls, ...rest } = explanation
   for (const call of calls) terminal.event({ event: 'call', ...call })
   terminal.event({ event: 'done', model: name, input, batchSize, training, ...rest, backend: device.target.name })

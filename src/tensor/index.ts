@@ -22,8 +22,10 @@ export type {
 } from '../engine/index.ts'
 export { createDevice, useDevice } from '../engine/index.ts'
 
-/** Where things are computed, for people and logs. */
+/** Where things are computed, for people and logs. `backend` tells all that decides the bits of a result. */
 export async function describeDevice(): Promise<{ backend: string; threads: number }> {
-  const { backend } = await defaultDevice()
-  return { backend: backend.target.name, threads: backend.threads }
+  const { backend, choice } = await defaultDevice()
+  const asked = [choice.precise === true ? 'precise' : undefined, choice.algorithm]
+  const name = [backend.target.name, ...asked].filter((part) => part !== undefined).join(' ')
+  return { backend: name, threads: backend.threads }
 }
