@@ -178,6 +178,12 @@ export class NativeBackend implements Backend {
     return this.#bytes
   }
 
+  /** What is in use and what the system says is left; undefined where it says nothing. */
+  get memoryLimitBytes(): number | undefined {
+    const available = this.#availableMemory()
+    return available === undefined ? undefined : this.#bytes + available
+  }
+
   allocate(bytes: number): Block {
     this.#checkOpen()
     return this.#reserve(bytes)
