@@ -6,7 +6,7 @@
  * tasks write disjoint elements. Everything a kernel reads besides its buffers is a parameter, so that one compiled
  * kernel serves every batch size and extent.
  */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 
 export type ScalarKind = 'f32' | 'i32' | 'bool'
 
@@ -19,7 +19,7 @@ export interface ValueType {
 /** Elements of memory a kernel gets by address. Scratch belongs to the thread and holds garbage when a task starts. */
 export interface BufferParam {
   readonly name: string
-  readonly dtype: DType
+  readonly dtype: StorageType
   readonly role: 'input' | 'output' | 'scratch'
   /** Position among the kernel's buffers. */
   readonly index: number
@@ -100,7 +100,7 @@ export type Expr =
   /**
    * Element(s) at pointer + offset. A vector load takes `count` ≤ lanes elements and fills the rest with zeros; with
    * `stride` lane i is element i × stride (a run-time number of elements), otherwise elements are neighbours.
-   * u8 loads give i32, bool loads give bool.
+   * u8 loads give i32, bool loads give bool, bf16 loads give f32.
    */
   | {
       readonly op: 'load'
@@ -122,7 +122,10 @@ export type Statement =
   /** pointer = another pointer into the same buffer + `by` elements */
   | { readonly op: 'follow'; readonly pointer: Pointer; readonly from: Pointer; readonly by: Expr }
   | { readonly op: 'advance'; readonly pointer: Pointer; readonly by: Expr }
-  /** Writes the first `count` lanes; i32 values into u8 buffers keep their low byte; bool becomes 0 or 1. */
+  /**
+   * Writes the first `count` lanes; i32 values into u8 buffers keep their low byte; bool becomes 0 or 1; f32 values into
+   * bf16 buffers are rounded to nearest, ties to even, and NaN stays NaN.
+   */
   | {
       readonly op: 'store'
       readonly pointer: Pointer

@@ -1,4 +1,4 @@
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 
 /** What a kernel may know of the machine it is built for: a plain record, part of every kernel's key. */
 export interface Target {
@@ -13,7 +13,7 @@ export interface Target {
   /** `intrinsic`: exp, log, … are functions of the printer; `polynomial`: kernel/math.ts expands them. */
   readonly math: 'intrinsic' | 'polynomial'
   /** Bytes an element takes in this machine's memory: 8 for f32 in the double-precision interpreter. */
-  readonly bytes: Readonly<Record<DType, number>>
+  readonly bytes: Readonly<Record<StorageType, number>>
   /** Bytes one thread may keep hot: the second-level cache. Steers block sizes, never results across thread counts. */
   readonly cacheBytes: number
 }

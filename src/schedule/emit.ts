@@ -1,5 +1,5 @@
 /** Turns units into kernel calls on symbolic buffers. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
@@ -155,7 +155,7 @@ export class Emitter {
     }
   }
 
-  #temporary(dtype: DType, size: number): Span {
+  #temporary(dtype: StorageType, size: number): Span {
     const buffer: PlanBuffer = { dtype, size, region: undefined }
     return { buffer, offset: 0 }
   }
@@ -368,7 +368,7 @@ export class Emitter {
 interface Stream {
   readonly span: Span
   readonly layout: Layout
-  readonly dtype: DType
+  readonly dtype: StorageType
 }
 
 /** The lowest element the stream touches. */
@@ -377,7 +377,7 @@ function at(stream: Stream): Span {
   return { buffer: stream.span.buffer, offset: stream.span.offset + offset - startOf(shape, strides) }
 }
 
-function describeOperand(dtype: DType, strides: readonly number[], inner: number): MapOperand {
+function describeOperand(dtype: StorageType, strides: readonly number[], inner: number): MapOperand {
   const reversed = strides.some((stride) => stride < 0)
   return { dtype, inner: innerStride(inner), ...(reversed ? { reversed } : {}) }
 }

@@ -1,5 +1,5 @@
 /** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
@@ -68,7 +68,7 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     }
   }
   const buffers = [...temporaries.keys()]
-  const bytes = (dtype: DType, size: number) => target.bytes[dtype] * size
+  const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
   const { offsets, bytes: arenaBytes } = layOut(
     buffers.map((buffer) => ({
       bytes: bytes(buffer.dtype, buffer.size),

@@ -36,7 +36,7 @@ const reserved = [
   'interface', 'let', 'new', 'null', 'package', 'private', 'protected', 'public', 'return', 'static', 'super', 'switch',
   'this', 'throw', 'true', 'try', 'typeof', 'var', 'void', 'while', 'with', 'yield', 'arguments', 'eval', 'undefined',
   'NaN', 'Infinity', 'Math', 'fround', 'runtime', 'buffers', 'params', 'min', 'max', 'round', 'toInt', 'bitsOf',
-  'floatOf', 'select', 'erf', 'at', 'quotient', 'remainder', 'promised',
+  'floatOf', 'select', 'erf', 'fromBfloat16', 'toBfloat16', 'at', 'quotient', 'remainder', 'promised',
 ]
 
 const compareOperators = { eq: '===', ne: '!==', lt: '<', le: '<=', gt: '>', ge: '>=' } as const
@@ -236,8 +236,14 @@ class Printer implements Dialect {
     }
     for (const [lane, value] of values.entries()) {
       const element = this.#element(s.pointer, s.offset, lane, stride)
-      this.#line(`${element} = ${s.value.type.kind === 'bool' ? `${value} ? 1 : 0` : value}`)
+      this.#line(`${element} = ${this.#stored(s.pointer.buffer, value)}`)
     }
+  }
+
+  /** A value as the buffer's array holds it. */
+  #stored(buffer: BufferParam, value: string): string {
+    if (buffer.dtype === 'bool') return `${value} ? 1 : 0`
+    return buffer.dtype === 'bf16' ? `${this.helper('toBfloat16')}(${value})` : value
   }
 
   #loop(s: Extract<Statement, { op: 'loop' }>): void {
@@ -329,6 +335,7 @@ class Printer implements Dialect {
         if (lane >= e.count) return bool ? 'false' : '0'
         const stride = e.stride === undefined || e.type.lanes === 1 ? undefined : this.#shared(e.stride)
         const element = this.#element(e.pointer, e.offset, lane, stride)
+        if (e.pointer.buffer.dtype === 'bf16') return `${this.helper('fromBfloat16')}(${element})`
         return bool ? `(${element} !== 0)` : element
       }
       case 'position':

@@ -1,4 +1,5 @@
 /** What printed kernels call: the operations of the loop language that are not one JavaScript operator. */
+import { fromBfloat16, toBfloat16 } from '../../base/bfloat16.ts'
 import { erf } from './erf.ts'
 
 const float = new Float32Array(1)
@@ -57,6 +58,8 @@ export interface Runtime {
   readonly floatOf: typeof floatOf
   readonly select: typeof select
   readonly erf: typeof erf
+  readonly fromBfloat16: typeof fromBfloat16
+  readonly toBfloat16: typeof toBfloat16
   /** The index, when it lies inside the buffer. */
   readonly at: (name: string, buffer: ArrayLike<number>, index: number) => number
   readonly quotient: (a: number, b: number) => number
@@ -79,6 +82,8 @@ export function runtimeOf(kernel: string): Runtime {
     floatOf,
     select,
     erf,
+    fromBfloat16,
+    toBfloat16,
     at: (name, buffer, index) => {
       if (!(index >= 0 && index < buffer.length)) {
         fail(
