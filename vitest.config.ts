@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
+    // What names no backend is tested on WebAssembly: machine code takes a compiler. Tests of the choice set it themselves.
+    env: { JUANJI_BACKEND: process.env.JUANJI_BACKEND ?? 'wasm' },
   },
 })

@@ -44,6 +44,11 @@ export interface LoadedTable {
   release(): void
 }
 
+/** The machine, not the program, is why something cannot be done here: another backend can do it. */
+export class BackendFailure extends Error {
+  override readonly name = 'BackendFailure'
+}
+
 export interface Backend {
   readonly name: string
   readonly target: Target
@@ -61,11 +66,14 @@ export interface Backend {
   /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter), bf16 as Float32Array. */
   read(block: Block, offset: number, dtype: StorageType, length: number): Promise<TypedArray>
 
-  /** Compiles a kernel if it is not compiled yet, so that `load` finds it: long programs are made ready in pieces. */
+  /** Compiles a kernel, or begins to, if it is not compiled yet: long programs are made ready in pieces. */
   prepare(kernel: Kernel): void
-  /** Compiles what is not compiled yet and lays the table out for up to `regions` bound blocks. */
+  /** Compiles what is not compiled yet, or begins to, and lays the table out for up to `regions` bound blocks. */
   load(instructions: readonly Instruction[], regions: number): LoadedTable
-  /** Runs the table with these blocks as its regions. Runs happen in the order of their calls. */
+  /**
+   * Runs the table with these blocks as its regions, when its kernels are compiled. Runs happen in the order of their calls.
+   * @throws BackendFailure when a kernel could not be compiled
+   */
   run(table: LoadedTable, regions: readonly Block[]): Promise<void>
 
   readonly kernels: KernelCounts

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { fromBfloat16, packBfloat16, roundToBfloat16, toBfloat16, unpackBfloat16 } from './bfloat16.ts'
 
 /** The value of a pattern, from the meaning of its bits. */
-function valueOf(pattern: number): number {
+function meaningOf(pattern: number): number {
   const sign = pattern >> 15 === 0 ? 1 : -1
   const exponent = (pattern >> 7) & 0xff
   const fraction = pattern & 0x7f
@@ -14,7 +14,8 @@ describe('bfloat16', () => {
   it('gives every pattern the value of its bits and back', () => {
     for (let pattern = 0; pattern < 65536; pattern++) {
       const value = fromBfloat16(pattern)
-      if (!Object.is(value, valueOf(pattern))) throw new Error(`pattern ${pattern}: ${value}, not ${valueOf(pattern)}`)
+      if (!Object.is(value, meaningOf(pattern)))
+        throw new Error(`pattern ${pattern}: ${value}, not ${meaningOf(pattern)}`)
       const back = toBfloat16(value)
       if (Number.isNaN(value)) expect(Number.isNaN(fromBfloat16(back))).toBe(true)
       else if (back !== pattern) throw new Error(`pattern ${pattern} came back as ${back}`)
@@ -23,7 +24,7 @@ describe('bfloat16', () => {
 
   it('rounds to the nearer neighbour, from the middle to the even one', () => {
     for (let pattern = 0; pattern < 0x7f7f; pattern++) {
-      const [low, high] = [valueOf(pattern), valueOf(pattern + 1)]
+      const [low, high] = [meaningOf(pattern), meaningOf(pattern + 1)]
       const middle = (low + high) / 2
       // A sixteenth of the distance is exact in f32 for all but the smallest numbers.
       const step = pattern < 0x80 ? 2 ** -149 : (high - low) / 16
@@ -39,7 +40,7 @@ describe('bfloat16', () => {
   })
 
   it('becomes infinite from halfway beyond the largest number on', () => {
-    const largest = valueOf(0x7f7f)
+    const largest = meaningOf(0x7f7f)
     const half = 2 ** 119
     expect(roundToBfloat16(largest + half - 2 ** 104)).toBe(largest)
     expect(roundToBfloat16(largest + half)).toBe(Number.POSITIVE_INFINITY)
@@ -48,7 +49,7 @@ describe('bfloat16', () => {
 
   it('keeps every NaN a NaN, also those whose upper half alone would be infinite', () => {
     const words = new Uint32Array([0x7f800001, 0x7fffffff, 0xffffffff, 0xff800001, 0x7fc00000])
-    for (const pattern of packBfloat16(new Float32Array(words.buffer))) expect(valueOf(pattern)).toBeNaN()
+    for (const pattern of packBfloat16(new Float32Array(words.buffer))) expect(meaningOf(pattern)).toBeNaN()
   })
 
   it('packs and unpacks arrays', () => {

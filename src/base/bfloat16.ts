@@ -10,7 +10,7 @@ const bits = new Uint32Array(float.buffer)
 export function toBfloat16(value: number): number {
   float[0] = value
   const pattern = bits[0]
-  if (value !== value) return (pattern >>> 16) | 0x40
+  if (Number.isNaN(value)) return (pattern >>> 16) | 0x40
   return ((pattern + 0x7fff + ((pattern >>> 16) & 1)) >>> 16) & 0xffff
 }
 

@@ -42,13 +42,33 @@ export class Device {
   #arena: Block | undefined
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor(backend: Backend) {
+  /** Makes the device that computes what is not compiled; undefined where this one does. */
+  readonly #makeCompanion: (() => Promise<Device>) | undefined
+  #companion: Promise<Device> | undefined
+  /** The device this one is the companion of: it reads Variables there without taking them over. */
+  #owner: Device | undefined
+
+  /** @param makeCompanion makes the device for what is not compiled, when compiling takes long here */
+  constructor(backend: Backend, makeCompanion?: () => Promise<Device>) {
     this.backend = backend
+    this.#makeCompanion = makeCompanion
     this.#abandoned = new FinalizationRegistry((release) => release())
   }
 
   get target() {
     return this.backend.target
+  }
+
+  /** Where an expression outside of compile() is computed that changes these Variables. */
+  async forExpressions(assigned: readonly Variable[]): Promise<Device> {
+    // What lives here stays here: a Variable that two devices change in turn would be carried to and fro.
+    if (this.#makeCompanion === undefined || assigned.some((variable) => this.home(variable) !== undefined)) return this
+    this.#companion ??= this.#makeCompanion().then((device) => {
+      device.#owner = this
+      device.verify = this.verify
+      return device
+    })
+    return this.#companion
   }
 
   /** Runs `work` when everything asked for earlier is done; what belongs together on a device happens in one piece. */
@@ -109,6 +129,12 @@ export class Device {
   home(variable: Variable): Block | undefined {
     const home = homes.get(variable)
     return home?.device === this ? home.block : undefined
+  }
+
+  /** The values of a Variable that this device reads but does not take over; undefined where it does. */
+  async borrowed(variable: Variable): Promise<TypedArray | undefined> {
+    const home = homes.get(variable)
+    return home !== undefined && home.device === this.#owner ? home.device.#read(variable, home.block) : undefined
   }
 
   /** The Variable's memory, filled from the host or from the device it lived on. Only inside `exclusive`. */
@@ -172,6 +198,7 @@ export class Device {
 
   async close(): Promise<void> {
     await this.#queue
+    await (await this.#companion)?.close()
     await this.backend.close()
   }
 }

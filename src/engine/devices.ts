@@ -1,30 +1,38 @@
 /** Which device computes: the default one, or the one a program asks for. */
-import { hardwareThreads } from '#platform'
-import type { Backend } from '../backends/backend.ts'
-import { ConfigError, didYouMean } from '../base/errors.ts'
+import { environment, hardwareThreads, platformName } from '#platform'
+import type { Platform } from '../platform/platform.ts'
+import { BackendFailure } from '../backends/backend.ts'
+import { ConfigError, didYouMean, UnsupportedError } from '../base/errors.ts'
 import { Device } from './device.ts'
 
-export const backendNames = ['wasm', 'interpret'] as const
+/** The fastest first. */
+export const backendNames = ['native', 'wasm', 'interpret'] as const
 export type BackendName = (typeof backendNames)[number]
 
 export interface DeviceOptions {
-  /** Default: the fastest that works here, WebAssembly. */
+  /** Default: what JUANJI_BACKEND names, or the fastest that works here. */
   readonly backend?: BackendName
   /** Threads that compute; default: one per processor, at most 16. The result has the same bits for any number. */
   readonly threads?: number
-  /** Whether multiply and add may be one instruction with one rounding; default: where the engine has relaxed SIMD. */
+  /** WebAssembly: whether multiply and add may be one instruction with one rounding; default: where the engine has relaxed SIMD. */
   readonly relaxedSimd?: boolean
   /** `f64` only on the interpreter, for checks. */
   readonly precision?: 'f32' | 'f64'
-  /** False keeps to one worker with memory of its own, as in pages that are not isolated. */
+  /** WebAssembly: false keeps to one worker with memory of its own, as in pages that are not isolated. */
   readonly sharedMemory?: boolean
+  /**
+   * Native: whether expressions outside of compile() are made into machine code as well. A compiler takes tens of
+   * milliseconds for a kernel, so by default WebAssembly computes them.
+   */
+  readonly nativeExpressions?: boolean
+  /** Told in one line why something slower than expected computes. Default: a warning on the console. */
+  readonly onNotice?: (text: string) => void
 }
 
 const mostThreads = 64
 
-/** @throws ConfigError on an unknown backend or a thread count that makes no sense */
+/** @throws ConfigError on an unknown backend or a thread count that makes no sense, UnsupportedError when the backend that was asked for does not work here */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  const name: string = options.backend ?? 'wasm'
   const threads = options.threads ?? Math.min(16, hardwareThreads())
   if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
     throw new ConfigError({
@@ -35,22 +43,44 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
       fix: 'leave it out to use every processor',
     })
   }
-  return new Device(await createBackend(name, threads, options))
+  const wished = environment('JUANJI_BACKEND')
+  if (options.backend !== undefined) return makeDevice('backend', options.backend, threads, options)
+  if (wished !== undefined && wished !== '') return makeDevice('JUANJI_BACKEND', wished, threads, options)
+  if ((platformName as Platform['platformName']) === 'browser') return makeDevice('backend', 'wasm', threads, options)
+  try {
+    return await makeDevice('backend', 'native', threads, options)
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error
+    const { what, fix } = error.problem
+    notify(options, `WebAssembly computes, several times slower than machine code: ${what}. ${fix}`)
+    return makeDevice('backend', 'wasm', threads, options)
+  }
 }
 
-async function createBackend(name: string, threads: number, options: DeviceOptions): Promise<Backend> {
+function notify({ onNotice = (text) => console.warn(`juanji: ${text}`) }: DeviceOptions, text: string): void {
+  onNotice(text.replace(/\s*\n\s*/g, ' '))
+}
+
+async function makeDevice(where: string, name: string, threads: number, options: DeviceOptions): Promise<Device> {
   switch (name) {
+    case 'native': {
+      const { createNativeBackend } = await import('../backends/native/index.ts')
+      const backend = await createNativeBackend({ threads, compiler: environment('JUANJI_CC') || undefined })
+      if (backend.notice !== undefined) notify(options, backend.notice)
+      const wasm = () => makeDevice(where, 'wasm', threads, options)
+      return new Device(backend, options.nativeExpressions === true ? undefined : wasm)
+    }
     case 'wasm': {
       const { createWasmBackend } = await import('../backends/wasm/index.ts')
-      return createWasmBackend({ threads, relaxedSimd: options.relaxedSimd, shared: options.sharedMemory })
+      return new Device(createWasmBackend({ threads, relaxedSimd: options.relaxedSimd, shared: options.sharedMemory }))
     }
     case 'interpret': {
       const { createInterpretBackend } = await import('../backends/interpret/index.ts')
-      return createInterpretBackend({ precision: options.precision })
+      return new Device(createInterpretBackend({ precision: options.precision }))
     }
     default:
       throw new ConfigError({
-        where: 'backend',
+        where,
         what: `there is no backend '${name}'`,
         expected: backendNames.join(' or '),
         fix: didYouMean(name, backendNames),
@@ -74,4 +104,22 @@ export async function useDevice(device: Device): Promise<Device | undefined> {
   const previous = await current
   current = Promise.resolve(device)
   return previous
+}
+
+/**
+ * Does work on the device that computes. When its machine fails, not the program, WebAssembly computes from then on, and
+ * the work is done there: nothing of it has happened before.
+ */
+export async function onDefaultDevice<T>(work: (device: Device) => Promise<T>): Promise<T> {
+  const device = await defaultDevice()
+  try {
+    return await work(device)
+  } catch (error) {
+    if (!(error instanceof BackendFailure)) throw error
+    if ((await current) === device) {
+      notify({}, `WebAssembly computes from here on, several times slower than machine code: ${error.message}`)
+      current = createDevice({ backend: 'wasm', threads: device.backend.threads })
+    }
+    return work(await defaultDevice())
+  }
 }

@@ -109,8 +109,14 @@ export class Program {
     switch (region.kind) {
       case 'arena':
         return device.arena(this.plan.arenaBytes)
-      case 'variable':
-        return device.block(region.variable)
+      case 'variable': {
+        const { variable } = region
+        const values = this.plan.assigned.includes(variable) ? undefined : await device.borrowed(variable)
+        if (values === undefined) return device.block(variable)
+        const block = await own(variable.dtype, variable.size)
+        backend.write(block, 0, variable.dtype, values)
+        return block
+      }
       case 'input': {
         const values = inputs[region.index]
         const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32'

@@ -47,6 +47,8 @@ export interface ConstantAttributes {
   readonly shape: Shape
   readonly dtype: DType
   readonly value: number
+  /** The gradient of a loss with respect to itself: 1 whatever the extents are, so rules may leave it out. */
+  readonly seed?: true
 }
 /** One value everywhere; takes no memory. */
 export const constantOp = leaf<ConstantAttributes>('constant')
@@ -110,6 +112,16 @@ export function dataNode(data: TypedArray, shape: Shape, dtype: DType): Node {
 
 export function constantNode(value: number, dtype: DType = 'f32', shape: Shape = []): Node {
   return makeNode(constantOp, [], { value, dtype, shape }) as Node
+}
+
+export function seedNode(): Node {
+  return makeNode(constantOp, [], { value: 1, dtype: 'f32', shape: [], seed: true }) as Node
+}
+
+/** Whether every element is the seed's 1. */
+export function isSeed(node: Node): boolean {
+  if (node.op.kind === 'view') return isSeed(node.inputs[0])
+  return (node.attributes as Partial<ConstantAttributes> | undefined)?.seed === true
 }
 
 export function hostScalarNode(read: () => number, dtype: 'f32' | 'i32' = 'f32'): Node {

@@ -160,6 +160,11 @@ export class KernelBuilder {
     this.#push({ op: 'advance', pointer, by: this.#operand(by) })
   }
 
+  /** Hints that the element at the cursor, which may lie outside of its buffer, is read or written soon. */
+  prefetch(pointer: Pointer, use: 'read' | 'write' = 'read'): void {
+    this.#push({ op: 'prefetch', pointer, use })
+  }
+
   /** Elements from the start of the buffer to the cursor. */
   position(pointer: Pointer): Expr {
     return { op: 'position', type: intType, pointer }

@@ -122,6 +122,8 @@ export type Statement =
   /** pointer = another pointer into the same buffer + `by` elements */
   | { readonly op: 'follow'; readonly pointer: Pointer; readonly from: Pointer; readonly by: Expr }
   | { readonly op: 'advance'; readonly pointer: Pointer; readonly by: Expr }
+  /** The element will be read or written soon. A hint: the pointer may lie anywhere, and most printers leave it out. */
+  | { readonly op: 'prefetch'; readonly pointer: Pointer; readonly use: 'read' | 'write' }
   /**
    * Writes the first `count` lanes; i32 values into u8 buffers keep their low byte; bool becomes 0 or 1; f32 values into
    * bf16 buffers are rounded to nearest, ties to even, and NaN stays NaN.

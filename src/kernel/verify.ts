@@ -185,6 +185,9 @@ class Verifier {
         this.#read(s.pointer)
         this.#scalarInt(s.by, 'distance')
         return
+      case 'prefetch':
+        this.#read(s.pointer)
+        return
       case 'store':
         this.#store(s)
         return

@@ -13,6 +13,7 @@ import { UnsupportedError } from '../base/errors.ts'
 import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialFile } from './download.ts'
 import { cachedFileAt, inCache, openPartialAt } from './node-cache.ts'
 import { guarded, readFile, syncDirectory } from './node-files.ts'
+import type { NativeTools } from './native.ts'
 import { httpGet } from './node-http.ts'
 import { decodePicture, pictureWorkerSource } from './picture-worker.ts'
 import {
@@ -37,6 +38,8 @@ export type {
 } from './pictures.ts'
 
 export const platformName = 'node' as const
+
+export type { Compiler, LibraryCache, NativeFunction, NativeTools } from './native.ts'
 
 // ── files ──
 
@@ -225,6 +228,11 @@ export async function startPictureWorker(resampler: string, name: string): Promi
 }
 
 // ── the machine ──
+
+export async function nativeTools(): Promise<NativeTools> {
+  const { openNativeTools } = await import('./node-native.ts')
+  return openNativeTools()
+}
 
 export function hardwareThreads(): number {
   return Math.max(1, availableParallelism())

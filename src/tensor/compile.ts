@@ -2,7 +2,7 @@
 import { type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
-import { type Assignment, type Device, defaultDevice, Program } from '../engine/index.ts'
+import { type Assignment, type Device, onDefaultDevice, Program } from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
@@ -47,7 +47,10 @@ export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args
     }
     // Arguments are read from the host; what was assigned outside must be stored before the program reads it.
     await realize(...args)
-    const device = await defaultDevice()
+    return onDefaultDevice((device) => runOn(device, args))
+  }
+
+  async function runOn(device: Device, args: A): Promise<R> {
     const key = args.map((arg) => `${arg.dtype}[${arg.shape}]`).join()
     const onDevice = () => (programs.get(key) ?? []).filter((c) => c.device === device)
     const find = () => onDevice().find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))

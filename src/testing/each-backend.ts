@@ -1,6 +1,7 @@
 /** The devices that tests run on, from the definition of the language to the machine. */
+import { environment } from '#platform'
 import { createInterpretBackend, type InterpretOptions } from '../backends/interpret/index.ts'
-import { createDevice, Device } from '../engine/index.ts'
+import { createDevice, Device, describeBackends } from '../engine/index.ts'
 
 export interface TestDevice {
   readonly name: string
@@ -41,7 +42,20 @@ export const testDevices: readonly TestDevice[] = [
   interpreter('interpreter f32, 4 lanes, polynomials', { lanes: 4, math: 'polynomial' }),
   once('wasm, 1 thread', 'f32', () => createDevice({ backend: 'wasm', threads: 1 })),
   once('wasm, 2 threads', 'f32', () => createDevice({ backend: 'wasm', threads: 2 })),
+  ...(await nativeDevices()),
 ]
+
+/** Where there is no compiler, or JUANJI_TEST_NATIVE=0 says so, the tests run without them. */
+async function nativeDevices(): Promise<TestDevice[]> {
+  if (environment('JUANJI_TEST_NATIVE') === '0') return []
+  const native = (await describeBackends()).find(({ name }) => name === 'native')
+  if (native?.available !== true) {
+    console.warn(`native is not tested: ${native?.remark}`)
+    return []
+  }
+  const make = (threads: number) => createDevice({ backend: 'native', threads, nativeExpressions: true })
+  return [once('native, 1 thread', 'f32', () => make(1)), once('native, 2 threads', 'f32', () => make(2))]
+}
 
 /** Calls `body` for every device in turn. */
 export async function eachBackend(body: (device: Device, test: TestDevice) => void | Promise<void>): Promise<void> {

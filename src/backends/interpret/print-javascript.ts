@@ -195,6 +195,8 @@ class Printer implements Dialect {
         this.#line(`${this.#declare(s.pointer)}${this.#pointerName(s.pointer)} = ${by}`)
         return
       }
+      case 'prefetch':
+        return
       case 'advance':
         this.#line(`${this.#pointerName(s.pointer)} += ${this.#value(s.by, 0)}`)
         return

@@ -87,6 +87,8 @@ class FunctionPrinter extends ValuePrinter {
         this.addBytes(s.by, s.pointer)
         code.set(this.local(s.pointer))
         return
+      case 'prefetch':
+        return
       case 'advance':
         code.get(this.local(s.pointer))
         this.addBytes(s.by, s.pointer)

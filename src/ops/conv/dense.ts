@@ -9,8 +9,14 @@ import {
   convSpec,
   gradientTile,
   needsBorder,
+  packsUpstream,
   padCall,
   padSpec,
+  scatterCall,
+  scatterShape,
+  scatterSpec,
+  scatterTile,
+  tapsApart,
   weightGradientCall,
   weightGradientSpec,
   wideTile,
@@ -82,8 +88,43 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
   ]
 }
 
+/** What an addition into a row costs, in multiply-adds of the same width: it waits for the one before. */
+const additionCost = 12
+
 export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorithm<A>[] {
   return [
+    {
+      name: 'scatter',
+      applies: (node) => {
+        const { groups, dilation, before } = shapes(node)
+        return groups === 1 && dilation[1] === 1 && before[0] >= 0 && before[1] >= 0
+      },
+      cost: (node, target) => {
+        const p = shapes(node)
+        const { vectors } = scatterShape(forwardGeometry(p), target)
+        const rows = p.images * p.outSize[0] * p.outSize[1] * p.kernel[0]
+        return 2 * rows * vectors * target.lanes * (p.groupOut + additionCost)
+      },
+      tolerance,
+      build(node, [upstream, weight], epilogue, context) {
+        const { target } = context
+        const p = shapes(node)
+        const g = forwardGeometry(p)
+        const shape = scatterShape(g, target)
+        const row = p.kernel[1] * p.groupIn
+        const weights = emitPack(context, weight.span, columnsOf(scatterTile(shape, target), target), {
+          groups: p.kernel[0],
+          groupStride: row * p.groupOut,
+          columns: row,
+          columnStride: p.groupOut,
+          steps: [1, 1, p.groupOut],
+          stepStrides: [0, 0, 1],
+          offset: 0,
+        })
+        const spans = [upstream.span, weights, epilogue.outputs[0]]
+        context.call({ spec: scatterSpec(shape), spans, ...scatterCall(shape, g, target) })
+      },
+    },
     {
       name: 'pointwise',
       applies: (node) => isPointwise(shapes(node)),
@@ -151,33 +192,33 @@ function buildWeightGradient(
 ): void {
   const { target } = context
   const g = forwardGeometry(p)
+  const tile = columnsOf(gradientTile(target), target)
+  const pixels = p.outSize[0] * p.outSize[1]
   const outChannels = p.groups * p.groupOut
+  const right = !packsUpstream(g, target)
+    ? upstream.span
+    : emitPack(context, upstream.span, tile, {
+        groups: p.groups,
+        groupStride: p.groupOut,
+        columns: p.groupOut,
+        columnStride: 1,
+        steps: p.outSize[1] >= 16 ? [p.images, ...p.outSize] : [1, p.images, pixels],
+        stepStrides: p.outSize[1] >= 16 ? [g.out.image, g.out.row, outChannels] : [0, g.out.image, outChannels],
+        offset: 0,
+      })
+  if (tapsApart(g, target) || !needsBorder(g)) {
+    const call = weightGradientCall(g, target)
+    context.call({ spec: weightGradientSpec(), spans: [x.span, right, output], ...call })
+    return
+  }
+  const paddedHeight = (g.outHeight - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1
+  const paddedWidth = (g.outWidth - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1
+  const { images, height, width, before } = g
   const channels = p.groups * p.groupIn
-  const wideRows = p.outSize[1] >= 16
-  const packed = emitPack(context, upstream.span, columnsOf(gradientTile(target), target), {
-    groups: p.groups,
-    groupStride: p.groupOut,
-    columns: p.groupOut,
-    columnStride: 1,
-    steps: wideRows ? [p.images, p.outSize[0], p.outSize[1]] : [1, p.images, p.outSize[0] * p.outSize[1]],
-    stepStrides: wideRows ? [g.out.image, g.out.row, outChannels] : [0, g.out.image, outChannels],
-    offset: 0,
-  })
-  let input = x.span
-  let layout = {
-    first: -(g.before[0] * g.width + g.before[1]) * channels,
-    image: g.height * g.width * channels,
-    row: g.width * channels,
-  }
-  if (needsBorder(g)) {
-    const paddedHeight = (g.outHeight - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1
-    const paddedWidth = (g.outWidth - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1
-    const { images, height, width, before } = g
-    input = context.temporary('f32', images * paddedHeight * paddedWidth * channels)
-    const pad = padCall({ images, height, width, channels, before, paddedHeight, paddedWidth })
-    context.call({ spec: padSpec(), spans: [x.span, input], ...pad })
-    layout = { first: 0, image: paddedHeight * paddedWidth * channels, row: paddedWidth * channels }
-  }
-  const call = weightGradientCall(g, layout, target)
-  context.call({ spec: weightGradientSpec(), spans: [input, packed, output], ...call })
+  const input = context.temporary('f32', images * paddedHeight * paddedWidth * channels)
+  const pad = padCall({ images, height, width, channels, before, paddedHeight, paddedWidth })
+  context.call({ spec: padSpec(), spans: [x.span, input], ...pad })
+  const padded = { ...g, height: paddedHeight, width: paddedWidth, before: [0, 0] } as const
+  const call = weightGradientCall(padded, target)
+  context.call({ spec: weightGradientSpec(), spans: [input, right, output], ...call })
 }

@@ -80,13 +80,13 @@ export function depthwiseWeightGradient<A>(shapes: (node: Node<A>) => Planar): A
     build(node, [x, upstream], epilogue, context) {
       const p = shapes(node)
       const g = { ...forwardGeometry(p), channels: p.groups, multiplier: p.groupOut }
-      const pieces = depthwisePieces(g)
+      const pieces = depthwisePieces(g, context.target)
       const rows = p.kernel[0] * p.kernel[1]
       const columns = p.groups * p.groupOut
       const [output] = epilogue.outputs
       const partial = pieces === 1 ? output : context.temporary('f32', pieces * rows * columns)
       const spans = [x.span, upstream.span, partial]
-      context.call({ spec: depthwiseWeightsSpec(g), spans, ...depthwiseWeightsCall(g) })
+      context.call({ spec: depthwiseWeightsSpec(g), spans, ...depthwiseWeightsCall(g, context.target) })
       if (pieces === 1) return
       context.call({ spec: foldSpec(plainStore), spans: [partial, output], ...foldCall({ pieces, rows, columns }) })
     },

@@ -2,7 +2,7 @@
 import type { StorageType } from '../../../base/dtype.ts'
 import { type KernelBuilder, kindOf } from '../../build.ts'
 import { type Chain, chainKey, emitChain, identityChain } from '../../chain.ts'
-import { convert, splat } from '../../expression.ts'
+import { add, convert, splat } from '../../expression.ts'
 import type { BufferParam, Expr, Pointer } from '../../language.ts'
 
 export interface EpilogueOperandShape {
@@ -73,6 +73,14 @@ export class EpilogueEmitter {
         this.#shape.operands[i].access === 'scalar' ? k.let(k.load(k.point(buffer))) : undefined,
       ),
       outputs: this.#outputs.map((buffer) => k.point(buffer, out)),
+    }
+  }
+
+  /** Fetches `vectors` vectors of each output from element `out` on: they are written soon. */
+  fetch(out: Expr, vectors: number): void {
+    const k = this.#k
+    for (const buffer of this.#outputs) {
+      for (let j = 0; j < vectors; j++) k.prefetch(k.point(buffer, add(out, j * k.lanes)), 'write')
     }
   }
 

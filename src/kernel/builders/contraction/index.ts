@@ -3,5 +3,13 @@ export { type EpilogueOperandShape, type EpilogueShape, plainStore } from './epi
 export { foldCall, foldSpec } from './fold.ts'
 export { type LeftForm, longestRun, matmulCall, matmulSpec, piecesOf } from './matmul.ts'
 export { type PackedOperand, packCall, packing, packSpec } from './pack.ts'
+export { scatterCall, scatterShape, scatterSpec, scatterTile } from './scatter.ts'
 export { columnsOf, gradientTile, wideTile } from './tile.ts'
-export { type InputLayout, padCall, padSpec, weightGradientCall, weightGradientSpec } from './weight-gradient.ts'
+export {
+  packsUpstream,
+  padCall,
+  padSpec,
+  tapsApart,
+  weightGradientCall,
+  weightGradientSpec,
+} from './weight-gradient.ts'

@@ -112,6 +112,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
     aRow: shape.left === 'm' ? 1 : aRow,
     aStep: shape.left === 'k' ? 1 : shape.left === 'm' ? copyStride : aStep,
     bStep,
+    fetchAhead: shape.left === 'k' && target.lanes >= 8,
     outerStep: terms,
     middleStep: terms,
     outRow: n,

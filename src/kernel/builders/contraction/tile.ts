@@ -15,11 +15,16 @@ export interface TileSize {
   readonly vectors: number
 }
 
-/** Tile of products whose rows are pixels: two vectors wide, as high as the registers allow. */
+/** The highest tile of this width that the registers allow, 14 rows at most: more bring nothing and are more code. */
+export function tileOf(target: Target, vectors: number): TileSize {
+  // The vectors of B and the splat of A; without fused multiply-add also the product, and room for loads made early.
+  const held = vectors + (target.fma ? 1 : 4)
+  return { rows: Math.max(1, Math.min(14, Math.floor((target.registers - held) / vectors))), vectors }
+}
+
+/** Tile of products whose rows are pixels: two vectors wide. */
 export function wideTile(target: Target): TileSize {
-  // Two for B, one for the splat of A; without fused multiply-add also the product, and room for loads made early.
-  const held = target.fma ? 3 : 6
-  return { rows: Math.max(1, Math.min(14, Math.floor((target.registers - held) / 2))), vectors: 2 }
+  return tileOf(target, 2)
 }
 
 /** Tile of weight gradients: rows are neighbours in memory, so without fused multiply-add few rows and more columns win. */
@@ -34,6 +39,8 @@ export function columnsOf(tile: TileSize, target: Target): number {
 
 /** What becomes of sums. */
 export interface Sink {
+  /** Fetches the lines that `tile` is going to write for so many rows. */
+  prepare?(out: Expr, rows: number, vectors: number): void
   /** Stores vectors sums[row][vector]; the first element is output element `out` in column `column`, rows are `row` apart. */
   tile(sums: readonly (readonly Expr[])[], out: Expr, column: Expr): void
   /** Stores one sum, `offset` columns from output element `out` in column `column`. */
@@ -43,6 +50,9 @@ export interface Sink {
 /** Sums go through an epilogue into its outputs. */
 export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow: Expr): Sink {
   return {
+    prepare(out, rows, vectors) {
+      for (let i = 0; i < rows; i++) epilogue.fetch(k.let(add(out, mul(outRow, i))), vectors)
+    },
     tile(sums, out, column) {
       const first = epilogue.open(out, column)
       const rows = sums.map((_, i) => (i === 0 ? first : epilogue.shift(first, mul(outRow, i))))
@@ -54,6 +64,22 @@ export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow
     element(sum, out, column, offset) {
       const cursors = epilogue.open(k.let(add(out, offset)), k.let(add(column, offset)))
       epilogue.emit(sum, cursors, epilogue.columnOperands(cursors, 0, 1), 0, 1)
+    },
+  }
+}
+
+/** Sums are stored as they are. Only for sweeps over whole columns. */
+export function storeSink(k: KernelBuilder, output: BufferParam, outRow: Expr): Sink {
+  return {
+    tile(sums, out) {
+      const first = k.point(output, out)
+      for (const [i, row] of sums.entries()) {
+        const pointer = i === 0 ? first : k.pointFrom(first, mul(outRow, i))
+        for (const [j, sum] of row.entries()) k.store(pointer, sum, j * k.lanes)
+      }
+    },
+    element() {
+      throw new Error('a sweep over whole columns has no last ones')
     },
   }
 }
@@ -93,8 +119,10 @@ export interface SweepSpec {
   readonly aRow: Expr | number
   /** Elements of A between neighbouring steps of the innermost loop. */
   readonly aStep: Expr | number
-  /** Elements of B from one step to the next; B is read straight through all loops. */
+  /** Elements of B from one step to the next; B is read straight through all loops, but for the gaps. */
   readonly bStep: Expr | number
+  /** Whether elements of B are skipped behind every innermost and every middle loop: two more arguments say how many. */
+  readonly bGaps?: boolean
   /** Elements of A between positions of the outer and the middle loop. */
   readonly outerStep: Expr
   readonly middleStep: Expr
@@ -103,6 +131,10 @@ export interface SweepSpec {
   readonly sink: Sink
   /** Room for one tile, where the last columns do not fill it. */
   readonly edge: BufferParam
+  /** Rows of A follow each other without gaps: while a tile is computed, the next one is fetched. */
+  readonly fetchAhead?: boolean
+  /** Every call covers all columns of the tile. */
+  readonly wholeColumns?: boolean
 }
 
 /** Elements of the edge scratch of a tile. */
@@ -110,27 +142,32 @@ export function edgeSize(tile: TileSize, target: Target): number {
   return tile.rows * columnsOf(tile, target)
 }
 
+/** Names of the arguments that say how many elements of B are skipped. */
+function gapNames(spec: SweepSpec): readonly string[] {
+  return spec.bGaps === true ? ['innerGap', 'middleGap'] : []
+}
+
 /**
- * Defines a function (a, b, out, column, columns, count, outer, middle, run): `count` rows by `columns` columns (at most
+ * Defines a function (a, b, out, column, columns, count, outer, middle, run, gaps): `count` rows by `columns` columns (at most
  * those of the tile), cut into tiles of nearly equal height. Each sum has outer × middle × run terms, added in that order.
  */
 export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   const { tile } = spec
-  const finish = defineFinish(k, spec)
+  const finish = spec.wholeColumns === true ? undefined : defineFinish(k, spec)
   const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, undefined))
-  const edges = Array.from({ length: tile.vectors }, (_, j) => ({
+  const edges = Array.from({ length: finish === undefined ? 0 : tile.vectors }, (_, j) => ({
     tall: defineTile(k, spec, tile.rows, j + 1, finish),
     single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, finish),
   }))
-  const ints = ['out', 'column', 'columns', 'count', 'outer', 'middle', 'run'] as const
+  const ints = ['out', 'column', 'columns', 'count', 'outer', 'middle', 'run', ...gapNames(spec)]
   const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
   return k.function('sweep', declarations, (...params) => {
     const [firstA, b] = params as unknown as [Pointer, Pointer]
-    const [out, column, columns, count, outer, middle, run] = params.slice(2) as Expr[]
+    const [out, column, columns, count, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const a = k.pointFrom(firstA)
     const place = k.variable(out, 'place')
     const use = (callee: KernelFunction, height: Expr | number) => {
-      k.call(callee, a, b, place.value, column, columns, outer, middle, run)
+      k.call(callee, a, b, place.value, column, columns, outer, middle, run, ...gaps)
       k.advance(a, mul(mulOperand(spec.aRow), height))
       k.set(place, add(place.value, mul(spec.outRow, height)))
     }
@@ -167,7 +204,8 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
           () => part(vectors + 1),
         )
     }
-    k.if(eq(columns, tile.vectors * k.lanes), whole, () => part(1))
+    if (finish === undefined) whole()
+    else k.if(eq(columns, tile.vectors * k.lanes), whole, () => part(1))
   })
 }
 
@@ -183,12 +221,12 @@ function defineTile(
   vectors: number,
   finish: KernelFunction | undefined,
 ): KernelFunction {
-  const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run'] as const
+  const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run', ...gapNames(spec)]
   const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
   const name = `${finish === undefined ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
   return k.function(name, declarations, (...params) => {
     const [atOuter, firstB] = params as unknown as [Pointer, Pointer]
-    const [out, column, columns, outer, middle, run] = params.slice(2) as Expr[]
+    const [out, column, columns, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const b = k.pointFrom(firstB)
     const zero = constant('f32', 0, k.lanes)
     const sums: Variable[][] = []
@@ -202,6 +240,8 @@ function defineTile(
     const offsets = Array.from({ length: rows }, (_, i) =>
       typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row'),
     )
+    if (finish === undefined && k.lanes >= 8) spec.sink.prepare?.(out, rows, vectors)
+    const ahead = spec.fetchAhead === true ? k.pointFrom(atOuter, mul(mulOperand(aRow), rows)) : undefined
     k.repeat(outer, () => {
       const atMiddle = k.pointFrom(atOuter)
       k.repeat(middle, () => {
@@ -217,10 +257,16 @@ function defineTile(
           }
           k.advance(a, aStep)
           k.advance(b, bStep)
+          if (ahead !== undefined) {
+            k.prefetch(ahead)
+            k.advance(ahead, rows)
+          }
         })
         k.advance(atMiddle, spec.middleStep)
+        if (spec.bGaps === true) k.advance(b, gaps[0])
       })
       k.advance(atOuter, spec.outerStep)
+      if (spec.bGaps === true) k.advance(b, gaps[1])
     })
     if (finish === undefined) {
       spec.sink.tile(

@@ -1,41 +1,54 @@
 /**
- * Weight gradients as a contraction: rows are neighbouring (kernel column, channel) positions of the padded input,
- * columns are output channels, the sum runs over pixels. A task owns its part of the result, so nothing is added across
- * threads; sums stay in registers over a chunk of rows and are then added to the result.
+ * Weight gradients as a contraction: rows are neighbouring (kernel column, channel) positions of the input, columns are
+ * output channels, the sum runs over pixels. A task owns its part of the result, so nothing is added across threads; sums
+ * stay in registers over a chunk of rows and are then added to the result.
+ *
+ * With many channels every tap is a section of its own and leaves out the pixels whose tap lies in the border: nothing
+ * is padded. With few, the taps of a kernel row are one run of a padded copy of the input.
  */
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
-import { add, div, min, mul, rem, sub } from '../../expression.ts'
-import type { Kernel } from '../../language.ts'
+import { add, div, max, min, mul, rem, sub } from '../../expression.ts'
+import type { Expr, Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { type ConvGeometry, runsTogether } from './conv.ts'
 import { defineFill } from './copy.ts'
 import { accumulateSink, columnsOf, defineSweep, edgeSize, gradientTile } from './tile.ts'
 
-/** The padded input, or the input itself, as this kernel reads it. */
-export interface InputLayout {
-  /** Element that the first window's first tap reads. */
-  readonly first: number
-  readonly image: number
-  readonly row: number
-}
-
 const pixelsPerChunk = 256
 const tasksWanted = 32
+
+/** Whether every tap is a section of its own: then the input needs no border. */
+export function tapsApart(g: ConvGeometry, target: Target): boolean {
+  return !runsTogether(g) || g.groupIn >= 2 * gradientTile(target).rows || g.kernel[1] === 1
+}
+
+/**
+ * Whether the upstream gradient is made into panels first, which the tile then reads straight through. Where few tiles
+ * read it, copying costs more than it saves.
+ */
+export function packsUpstream(g: ConvGeometry, target: Target): boolean {
+  const tile = gradientTile(target)
+  const apart = tapsApart(g, target)
+  const tiles = Math.ceil((apart ? g.groupIn : g.kernel[1] * g.groupIn) / tile.rows)
+  const sweeps = g.kernel[0] * (apart ? g.kernel[1] : 1) * tiles
+  return sweeps >= 8 || g.groupOut % columnsOf(tile, target) !== 0
+}
 
 export function weightGradientSpec(): KernelSpec {
   const key = 'weightGradient'
   return { key, build: (target) => buildWeightGradient(key, target) }
 }
 
-export function weightGradientCall(g: ConvGeometry, input: InputLayout, target: Target) {
+/** @param g of the input as the kernel reads it: already padded where taps are not apart */
+export function weightGradientCall(g: ConvGeometry, target: Target) {
   const tile = gradientTile(target)
   const columns = columnsOf(tile, target)
   const channels = g.groups * g.groupIn
   const outChannels = g.groups * g.groupOut
-  const together = runsTogether(g)
   const [kernelRows, kernelColumns] = g.kernel
-  const sections = together ? 1 : kernelColumns
-  const sectionRows = together ? kernelColumns * g.groupIn : g.groupIn
+  const apart = tapsApart(g, target)
+  const sections = apart ? kernelColumns : 1
+  const sectionRows = apart ? g.groupIn : kernelColumns * g.groupIn
   const groupPanels = Math.ceil(g.groupOut / columns)
   const panels = g.groups * groupPanels
   const pixels = g.outHeight * g.outWidth
@@ -47,13 +60,17 @@ export function weightGradientCall(g: ConvGeometry, input: InputLayout, target: 
   const parts = Math.max(1, Math.min(tiles, Math.ceil(tasksWanted / others)))
   const partRows = Math.ceil(tiles / parts) * tile.rows
   const realParts = Math.ceil(sectionRows / partRows)
+  const packed = packsUpstream(g, target)
   const params = [
     g.images,
+    g.height,
+    g.width,
     g.outHeight,
     g.outWidth,
     groupPanels,
     g.groupIn,
     g.groupOut,
+    channels,
     outChannels,
     kernelRows,
     sections,
@@ -62,12 +79,12 @@ export function weightGradientCall(g: ConvGeometry, input: InputLayout, target: 
     realParts,
     chunkImages,
     chunkRows,
-    input.first,
-    input.image,
-    input.row * g.stride[0],
-    channels * g.stride[1],
-    input.row * g.dilation[0],
-    channels * g.dilation[1],
+    ...g.before,
+    ...g.stride,
+    ...g.dilation,
+    packed ? columns : outChannels,
+    packed ? g.images * pixels * columns : columns,
+    packed ? groupPanels * g.images * pixels * columns : g.groupOut,
   ]
   const work = g.images * pixels * kernelRows * kernelColumns * g.groupIn * outChannels
   return { params, tasks: others * realParts, scratch: [edgeSize(tile, target)], work }
@@ -81,14 +98,16 @@ function buildWeightGradient(key: string, target: Target): Kernel {
   const upstream = k.buffer('upstream', 'f32', 'input')
   const output = k.buffer('y', 'f32', 'output')
   const edge = k.buffer('edge', 'f32', 'scratch')
-  const [images, outHeight, outWidth] = ['images', 'outHeight', 'outWidth'].map((n) => k.int(n))
-  const [groupPanels, groupIn] = ['groupPanels', 'groupIn'].map((n) => k.int(n))
-  const [groupOut, outChannels, kernelRows] = ['groupOut', 'outChannels', 'kernelRows'].map((n) => k.int(n))
+  const [images, height, width] = ['images', 'height', 'width'].map((n) => k.int(n))
+  const [outHeight, outWidth] = ['outHeight', 'outWidth'].map((n) => k.int(n))
+  const [groupPanels, groupIn, groupOut] = ['groupPanels', 'groupIn', 'groupOut'].map((n) => k.int(n))
+  const [channels, outChannels, kernelRows] = ['channels', 'outChannels', 'kernelRows'].map((n) => k.int(n))
   const [sections, sectionRows] = ['sections', 'sectionRows'].map((n) => k.int(n))
   const [partRows, parts] = ['partRows', 'parts'].map((n) => k.int(n))
   const [chunkImages, chunkRows] = ['chunkImages', 'chunkRows'].map((n) => k.int(n))
-  const [first, imageStep, rowStep] = ['first', 'imageStep', 'rowStep'].map((n) => k.int(n))
-  const [pixelStep, kernelRowStep, tapStep] = ['pixelStep', 'kernelRowStep', 'tapStep'].map((n) => k.int(n))
+  const [top, left, strideRows, strideColumns] = ['top', 'left', 'strideRows', 'strideColumns'].map((n) => k.int(n))
+  const [dilationRows, dilationColumns] = ['dilationRows', 'dilationColumns'].map((n) => k.int(n))
+  const [bStep, bPanel, bGroup] = ['bStep', 'bPanel', 'bGroup'].map((n) => k.int(n))
 
   // Whether the result already holds earlier chunks travels in the `column` argument, which sums do not need.
   const sweep = defineSweep(k, {
@@ -96,10 +115,11 @@ function buildWeightGradient(key: string, target: Target): Kernel {
     a: x,
     b: upstream,
     aRow: 1,
-    aStep: pixelStep,
-    bStep: tileColumns,
-    outerStep: imageStep,
-    middleStep: rowStep,
+    aStep: mul(channels, strideColumns),
+    bStep,
+    bGaps: true,
+    outerStep: mul(mul(height, width), channels),
+    middleStep: mul(mul(width, channels), strideRows),
     outRow: outChannels,
     sink: accumulateSink(k, output, outChannels),
     edge,
@@ -113,25 +133,52 @@ function buildWeightGradient(key: string, target: Target): Kernel {
     const kernelRow = k.let(rem(rest2, kernelRows))
     const panel = k.let(div(rest2, kernelRows))
     const group = k.let(div(panel, groupPanels))
-    const inside = k.let(mul(rem(panel, groupPanels), tileColumns))
+    const panelInGroup = k.let(rem(panel, groupPanels))
+    const inside = k.let(mul(panelInGroup, tileColumns))
     const columns = k.let(min(sub(groupOut, inside), tileColumns))
     const firstRow = k.let(mul(part, partRows))
     const rows = k.let(min(sub(sectionRows, firstRow), partRows))
     const place = mul(add(mul(add(mul(kernelRow, sections), section), sectionRows), firstRow), outChannels)
     const out = k.let(add(place, add(mul(group, groupOut), inside)))
-    const taps = add(mul(kernelRow, kernelRowStep), add(mul(section, tapStep), add(mul(group, groupIn), firstRow)))
-    const start = k.let(add(first, taps))
+    // Pixels whose tap lies inside the input: outputs o with 0 ≤ o·stride + shift < extent.
+    const range = (shift: Expr, stride: Expr, extent: Expr, count: Expr) => {
+      const first = k.let(min(count, div(add(max(sub(0, shift), 0), sub(stride, 1)), stride)))
+      const end = k.let(div(add(max(sub(extent, shift), 0), sub(stride, 1)), stride))
+      return { first, count: k.let(max(sub(min(end, count), first), 0)) }
+    }
+    const down = k.let(sub(mul(kernelRow, dilationRows), top))
+    const right = k.let(sub(mul(section, dilationColumns), left))
+    const vertical = range(down, strideRows, height, outHeight)
+    // A run of several taps reads a padded input: all its pixels count.
+    const horizontal = range(right, strideColumns, width, outWidth)
+    const start = k.let(
+      add(
+        mul(
+          add(mul(add(mul(vertical.first, strideRows), down), width), add(mul(horizontal.first, strideColumns), right)),
+          channels,
+        ),
+        add(mul(group, groupIn), firstRow),
+      ),
+    )
+    const imageElements = k.let(mul(mul(height, width), channels))
+    const lineElements = k.let(mul(mul(width, channels), strideRows))
     const area = k.let(mul(outHeight, outWidth))
-    const right = k.let(mul(panel, mul(images, area)))
+    const firstPixel = k.let(add(mul(vertical.first, outWidth), horizontal.first))
+    const firstElement = k.let(add(add(mul(group, bGroup), mul(panelInGroup, bPanel)), mul(firstPixel, bStep)))
+    const innerGap = k.let(mul(sub(outWidth, horizontal.count), bStep))
     k.loop(div(add(images, sub(chunkImages, 1)), chunkImages), (i) => {
       const image = k.let(mul(i, chunkImages))
       const imageCount = k.let(min(sub(images, image), chunkImages))
-      k.loop(div(add(outHeight, sub(chunkRows, 1)), chunkRows), (j) => {
+      // Once even when no pixel counts: the result must be written.
+      k.loop(max(div(add(vertical.count, sub(chunkRows, 1)), chunkRows), 1), (j) => {
         const row = k.let(mul(j, chunkRows))
-        const rowCount = k.let(min(sub(outHeight, row), chunkRows))
-        const a = k.point(x, add(start, add(mul(image, imageStep), mul(row, rowStep))))
-        const b = k.point(upstream, mul(add(right, add(mul(image, area), mul(row, outWidth))), tileColumns))
-        k.call(sweep, a, b, out, add(i, j), columns, rows, imageCount, rowCount, outWidth)
+        const rowCount = k.let(min(sub(vertical.count, row), chunkRows))
+        const middleGap = k.let(mul(mul(sub(outHeight, rowCount), outWidth), bStep))
+        const a = k.point(x, add(start, add(mul(image, imageElements), mul(row, lineElements))))
+        const pixel = add(mul(image, area), mul(row, outWidth))
+        const b = k.point(upstream, add(firstElement, mul(pixel, bStep)))
+        const before = add(i, j)
+        k.call(sweep, a, b, out, before, columns, rows, imageCount, rowCount, horizontal.count, innerGap, middleGap)
       })
     })
   })
