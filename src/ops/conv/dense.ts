@@ -7,17 +7,21 @@ import {
   columnsOf,
   convCall,
   convSpec,
+  foldCall,
+  foldSpec,
   gradientTile,
   needsBorder,
   packsUpstream,
   padCall,
   padSpec,
+  plainStore,
   scatterCall,
   scatterShape,
   scatterSpec,
   scatterTile,
   tapsApart,
   weightGradientCall,
+  weightGradientPieces,
   weightGradientSpec,
   wideTile,
 } from '../../kernel/builders/contraction/index.ts'
@@ -207,8 +211,16 @@ function buildWeightGradient(
         offset: 0,
       })
   if (tapsApart(g, target) || !needsBorder(g)) {
+    const pieces = weightGradientPieces(g)
+    const columns = p.groups * p.groupOut
+    const rows = p.kernel[0] * p.kernel[1] * p.groupIn
+    // Whether there are pieces depends on the kernel alone, so that the batch size compiles nothing.
+    const inPieces = p.groups === 1 && p.kernel[0] === 1 && p.kernel[1] === 1
+    const to = inPieces ? context.temporary('f32', pieces * rows * columns) : output
     const call = weightGradientCall(g, target)
-    context.call({ spec: weightGradientSpec(), spans: [x.span, right, output], ...call })
+    context.call({ spec: weightGradientSpec(), spans: [x.span, right, to], ...call })
+    if (!inPieces) return
+    context.call({ spec: foldSpec(plainStore), spans: [to, output], ...foldCall({ pieces, rows, columns }) })
     return
   }
   const paddedHeight = (g.outHeight - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1

@@ -56,6 +56,11 @@ export class EpilogueEmitter {
     this.#outputs = shape.outputs.map((dtype, i) => k.buffer(`y${i}`, dtype, 'output'))
   }
 
+  /** Steps of the chain. */
+  get steps(): number {
+    return this.#shape.chain.steps.length
+  }
+
   /** Declares the constants, which are the kernel's last parameters. */
   declareConstants(): void {
     this.#constants = Array.from({ length: this.#shape.chain.constants }, (_, i) => this.#k.float(`c${i}`))

@@ -11,5 +11,6 @@ export {
   padSpec,
   tapsApart,
   weightGradientCall,
+  weightGradientPieces,
   weightGradientSpec,
 } from './weight-gradient.ts'

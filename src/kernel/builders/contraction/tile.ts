@@ -39,6 +39,8 @@ export function columnsOf(tile: TileSize, target: Target): number {
 
 /** What becomes of sums. */
 export interface Sink {
+  /** More than a store: in a tall tile it is better shared by all heights than repeated in each. */
+  readonly long?: boolean
   /** Fetches the lines that `tile` is going to write for so many rows. */
   prepare?(out: Expr, rows: number, vectors: number): void
   /** Stores vectors sums[row][vector]; the first element is output element `out` in column `column`, rows are `row` apart. */
@@ -50,6 +52,7 @@ export interface Sink {
 /** Sums go through an epilogue into its outputs. */
 export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow: Expr): Sink {
   return {
+    long: epilogue.steps > 0,
     prepare(out, rows, vectors) {
       for (let i = 0; i < rows; i++) epilogue.fetch(k.let(add(out, mul(outRow, i))), vectors)
     },
@@ -142,6 +145,9 @@ export function edgeSize(tile: TileSize, target: Target): number {
   return tile.rows * columnsOf(tile, target)
 }
 
+/** Vectors of a tile up to which every height has its own epilogue. */
+const longestTile = 12
+
 /** Names of the arguments that say how many elements of B are skipped. */
 function gapNames(spec: SweepSpec): readonly string[] {
   return spec.bGaps === true ? ['innerGap', 'middleGap'] : []
@@ -154,7 +160,9 @@ function gapNames(spec: SweepSpec): readonly string[] {
 export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   const { tile } = spec
   const finish = spec.wholeColumns === true ? undefined : defineFinish(k, spec)
-  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, undefined))
+  // Written out for each row of each height, a long epilogue would be most of the code.
+  const shared = spec.sink.long === true && tile.rows * tile.vectors > longestTile ? defineShared(k, spec) : undefined
+  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, shared))
   const edges = Array.from({ length: finish === undefined ? 0 : tile.vectors }, (_, j) => ({
     tall: defineTile(k, spec, tile.rows, j + 1, finish),
     single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, finish),
@@ -221,9 +229,10 @@ function defineTile(
   vectors: number,
   finish: KernelFunction | undefined,
 ): KernelFunction {
+  const whole = vectors === spec.tile.vectors && finish?.name !== 'finish'
   const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run', ...gapNames(spec)]
   const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
-  const name = `${finish === undefined ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
+  const name = `${whole ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
   return k.function(name, declarations, (...params) => {
     const [atOuter, firstB] = params as unknown as [Pointer, Pointer]
     const [out, column, columns, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
@@ -240,7 +249,7 @@ function defineTile(
     const offsets = Array.from({ length: rows }, (_, i) =>
       typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row'),
     )
-    if (finish === undefined && k.lanes >= 8) spec.sink.prepare?.(out, rows, vectors)
+    if (whole && k.lanes >= 8) spec.sink.prepare?.(out, rows, vectors)
     const ahead = spec.fetchAhead === true ? k.pointFrom(atOuter, mul(mulOperand(aRow), rows)) : undefined
     k.repeat(outer, () => {
       const atMiddle = k.pointFrom(atOuter)
@@ -281,6 +290,21 @@ function defineTile(
       for (const [j, sum] of row.entries()) k.store(edge, sum.value, (i * spec.tile.vectors + j) * k.lanes)
     }
     k.call(finish, out, column, rows, columns)
+  })
+}
+
+/** Hands the sums in the edge scratch, whole rows of the tile, to the sink one vector after the other. */
+function defineShared(k: KernelBuilder, spec: SweepSpec): KernelFunction {
+  const ints = [{ int: 'out' }, { int: 'column' }, { int: 'rows' }, { int: 'columns' }] as const
+  return k.function('shared', ints, (out, column, rows) => {
+    const edge = k.point(spec.edge)
+    const line = k.variable(out, 'line')
+    k.repeat(rows, () => {
+      const sums = Array.from({ length: spec.tile.vectors }, (_, j) => k.let(k.loadVector(edge, j * k.lanes)))
+      spec.sink.tile([sums], line.value, column)
+      k.advance(edge, columnsOf(spec.tile, k.target))
+      k.set(line, add(line.value, spec.outRow))
+    })
   })
 }
 

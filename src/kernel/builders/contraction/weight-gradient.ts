@@ -16,6 +16,7 @@ import { accumulateSink, columnsOf, defineSweep, edgeSize, gradientTile } from '
 
 const pixelsPerChunk = 256
 const tasksWanted = 32
+const mostPieces = 16
 
 /** Whether every tap is a section of its own: then the input needs no border. */
 export function tapsApart(g: ConvGeometry, target: Target): boolean {
@@ -32,6 +33,16 @@ export function packsUpstream(g: ConvGeometry, target: Target): boolean {
   const tiles = Math.ceil((apart ? g.groupIn : g.kernel[1] * g.groupIn) / tile.rows)
   const sweeps = g.kernel[0] * (apart ? g.kernel[1] : 1) * tiles
   return sweeps >= 8 || g.groupOut % columnsOf(tile, target) !== 0
+}
+
+/**
+ * Pieces of the batch with results of their own, which are then added in order; depends on the shape alone. A kernel of
+ * one tap reads much for what it computes: a task then takes a block of pixels once, for all rows and columns.
+ */
+export function weightGradientPieces(g: ConvGeometry): number {
+  if (g.kernel[0] !== 1 || g.kernel[1] !== 1 || g.groups !== 1) return 1
+  const imagesPerPiece = Math.ceil(g.images / mostPieces)
+  return Math.ceil(g.images / Math.max(1, imagesPerPiece))
 }
 
 export function weightGradientSpec(): KernelSpec {
@@ -55,14 +66,20 @@ export function weightGradientCall(g: ConvGeometry, target: Target) {
   const chunkImages = Math.max(1, Math.min(g.images, Math.floor(pixelsPerChunk / Math.max(1, pixels))))
   const chunkRows = Math.max(1, Math.min(g.outHeight, Math.ceil(pixelsPerChunk / Math.max(1, g.outWidth))))
   // Parts of a section, in multiples of the tile, so that there are enough tasks for several threads.
-  const others = panels * kernelRows * sections
+  const pieces = weightGradientPieces(g)
+  const others = pieces > 1 ? pieces : panels * kernelRows * sections
   const tiles = Math.ceil(sectionRows / tile.rows)
-  const parts = Math.max(1, Math.min(tiles, Math.ceil(tasksWanted / others)))
+  const parts = pieces > 1 ? 1 : Math.max(1, Math.min(tiles, Math.ceil(tasksWanted / others)))
   const partRows = Math.ceil(tiles / parts) * tile.rows
   const realParts = Math.ceil(sectionRows / partRows)
   const packed = packsUpstream(g, target)
+  const size = kernelRows * kernelColumns * g.groupIn * outChannels
   const params = [
     g.images,
+    Math.ceil(g.images / pieces),
+    size,
+    pieces > 1 ? panels : 1,
+    Math.ceil(panels / (pieces > 1 ? panels : 1)),
     g.height,
     g.width,
     g.outHeight,
@@ -86,7 +103,7 @@ export function weightGradientCall(g: ConvGeometry, target: Target) {
     packed ? g.images * pixels * columns : columns,
     packed ? groupPanels * g.images * pixels * columns : g.groupOut,
   ]
-  const work = g.images * pixels * kernelRows * kernelColumns * g.groupIn * outChannels
+  const work = g.images * pixels * size
   return { params, tasks: others * realParts, scratch: [edgeSize(tile, target)], work }
 }
 
@@ -98,7 +115,9 @@ function buildWeightGradient(key: string, target: Target): Kernel {
   const upstream = k.buffer('upstream', 'f32', 'input')
   const output = k.buffer('y', 'f32', 'output')
   const edge = k.buffer('edge', 'f32', 'scratch')
-  const [images, height, width] = ['images', 'height', 'width'].map((n) => k.int(n))
+  const [images, imagesPerPiece, pieceSize] = ['images', 'imagesPerPiece', 'pieceSize'].map((n) => k.int(n))
+  const [panelsPerTask, panelBlocks] = ['panelsPerTask', 'panelBlocks'].map((n) => k.int(n))
+  const [height, width] = ['height', 'width'].map((n) => k.int(n))
   const [outHeight, outWidth] = ['outHeight', 'outWidth'].map((n) => k.int(n))
   const [groupPanels, groupIn, groupOut] = ['groupPanels', 'groupIn', 'groupOut'].map((n) => k.int(n))
   const [channels, outChannels, kernelRows] = ['channels', 'outChannels', 'kernelRows'].map((n) => k.int(n))
@@ -131,15 +150,13 @@ function buildWeightGradient(key: string, target: Target): Kernel {
     const section = k.let(rem(rest, sections))
     const rest2 = k.let(div(rest, sections))
     const kernelRow = k.let(rem(rest2, kernelRows))
-    const panel = k.let(div(rest2, kernelRows))
-    const group = k.let(div(panel, groupPanels))
-    const panelInGroup = k.let(rem(panel, groupPanels))
-    const inside = k.let(mul(panelInGroup, tileColumns))
-    const columns = k.let(min(sub(groupOut, inside), tileColumns))
+    const rest3 = k.let(div(rest2, kernelRows))
+    const firstPanel = k.let(mul(rem(rest3, panelBlocks), panelsPerTask))
+    const piece = k.let(div(rest3, panelBlocks))
     const firstRow = k.let(mul(part, partRows))
     const rows = k.let(min(sub(sectionRows, firstRow), partRows))
-    const place = mul(add(mul(add(mul(kernelRow, sections), section), sectionRows), firstRow), outChannels)
-    const out = k.let(add(place, add(mul(group, groupOut), inside)))
+    const tapRow = mul(add(mul(add(mul(kernelRow, sections), section), sectionRows), firstRow), outChannels)
+    const place = k.let(add(mul(piece, pieceSize), tapRow))
     // Pixels whose tap lies inside the input: outputs o with 0 ≤ o·stride + shift < extent.
     const range = (shift: Expr, stride: Expr, extent: Expr, count: Expr) => {
       const first = k.let(min(count, div(add(max(sub(0, shift), 0), sub(stride, 1)), stride)))
@@ -157,28 +174,40 @@ function buildWeightGradient(key: string, target: Target): Kernel {
           add(mul(add(mul(vertical.first, strideRows), down), width), add(mul(horizontal.first, strideColumns), right)),
           channels,
         ),
-        add(mul(group, groupIn), firstRow),
+        firstRow,
       ),
     )
     const imageElements = k.let(mul(mul(height, width), channels))
     const lineElements = k.let(mul(mul(width, channels), strideRows))
     const area = k.let(mul(outHeight, outWidth))
     const firstPixel = k.let(add(mul(vertical.first, outWidth), horizontal.first))
-    const firstElement = k.let(add(add(mul(group, bGroup), mul(panelInGroup, bPanel)), mul(firstPixel, bStep)))
+    const firstElement = k.let(mul(firstPixel, bStep))
     const innerGap = k.let(mul(sub(outWidth, horizontal.count), bStep))
-    k.loop(div(add(images, sub(chunkImages, 1)), chunkImages), (i) => {
-      const image = k.let(mul(i, chunkImages))
-      const imageCount = k.let(min(sub(images, image), chunkImages))
+    const firstImage = k.let(mul(piece, imagesPerPiece))
+    const imagesHere = k.let(min(sub(images, firstImage), imagesPerPiece))
+    k.loop(div(add(imagesHere, sub(chunkImages, 1)), chunkImages), (i) => {
+      const image = k.let(add(firstImage, mul(i, chunkImages)))
+      const imageCount = k.let(min(sub(add(firstImage, imagesHere), image), chunkImages))
       // Once even when no pixel counts: the result must be written.
       k.loop(max(div(add(vertical.count, sub(chunkRows, 1)), chunkRows), 1), (j) => {
         const row = k.let(mul(j, chunkRows))
         const rowCount = k.let(min(sub(vertical.count, row), chunkRows))
         const middleGap = k.let(mul(mul(sub(outHeight, rowCount), outWidth), bStep))
-        const a = k.point(x, add(start, add(mul(image, imageElements), mul(row, lineElements))))
+        const firstX = k.let(add(start, add(mul(image, imageElements), mul(row, lineElements))))
         const pixel = add(mul(image, area), mul(row, outWidth))
-        const b = k.point(upstream, add(firstElement, mul(pixel, bStep)))
-        const before = add(i, j)
-        k.call(sweep, a, b, out, before, columns, rows, imageCount, rowCount, horizontal.count, innerGap, middleGap)
+        const firstUpstream = k.let(add(firstElement, mul(pixel, bStep)))
+        k.loop(panelsPerTask, (p) => {
+          const panel = k.let(add(firstPanel, p))
+          const group = k.let(div(panel, groupPanels))
+          const panelInGroup = k.let(rem(panel, groupPanels))
+          const inside = k.let(mul(panelInGroup, tileColumns))
+          const columns = k.let(min(sub(groupOut, inside), tileColumns))
+          const a = k.point(x, add(firstX, mul(group, groupIn)))
+          const b = k.point(upstream, add(firstUpstream, add(mul(group, bGroup), mul(panelInGroup, bPanel))))
+          const out = add(place, add(mul(group, groupOut), inside))
+          const sizes = [imageCount, rowCount, horizontal.count, innerGap, middleGap]
+          k.call(sweep, a, b, out, add(i, j), columns, rows, ...sizes)
+        })
       })
     })
   })
