@@ -1,3 +1,5 @@
+import { ConfigError, didYouMean } from './errors.ts'
+
 /** Element types of tensors. `f32` is the default; `i32` holds labels and indices, `u8` pictures, `bool` masks. */
 export type DType = 'f32' | 'i32' | 'u8' | 'bool'
 
@@ -6,6 +8,24 @@ export type DType = 'f32' | 'i32' | 'u8' | 'bool'
  * memory: kernels compute with f32 and round what they store, and what is read out is f32. No tensor has it as its dtype.
  */
 export type StorageType = DType | 'bf16'
+
+/**
+ * How a compiled program computes: all in f32, or with activations, their gradients and what is multiplied in
+ * convolutions and matrix products as bf16, sums and everything that outlives the program in f32.
+ */
+export const precisions = ['f32', 'bf16'] as const
+export type Precision = (typeof precisions)[number]
+
+/** @throws ConfigError unless it is one of the precisions */
+export function checkPrecision(where: string, precision: string): asserts precision is Precision {
+  if ((precisions as readonly string[]).includes(precision)) return
+  throw new ConfigError({
+    where,
+    what: `there is no precision '${precision}'`,
+    expected: precisions.join(' or '),
+    fix: didYouMean(precision, precisions),
+  })
+}
 
 /** What a user hands in and gets back; bool travels as 0 and 1 in a Uint8Array. */
 export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array

@@ -1,8 +1,8 @@
 /** Which device computes: the default one, or the one a program asks for. */
 import { environment, hardwareThreads, platformName } from '#platform'
-import type { Platform } from '../platform/platform.ts'
 import { BackendFailure } from '../backends/backend.ts'
 import { ConfigError, didYouMean, UnsupportedError } from '../base/errors.ts'
+import type { Platform } from '../platform/platform.ts'
 import { Device } from './device.ts'
 
 /** The fastest first. */

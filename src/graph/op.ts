@@ -83,6 +83,11 @@ export interface Algorithm<A = unknown> {
   /** Largest error to expect, relative to the largest magnitude of the output. */
   readonly tolerance: number
   readonly acceptsStrides?: boolean
+  /**
+   * Present when f32 inputs may lie in memory as bf16. It says whether the output may: `free` it may, `f32` it may not,
+   * `like-first-input` only where the first input does, of whose elements it consists and with which it is compared later.
+   */
+  bf16?(node: Node<A>): 'free' | 'like-first-input' | 'f32'
   /** Whether `build` can take an epilogue. Otherwise `epilogue` is the identity and has the op's output as its only output. */
   readonly fusesEpilogue?: boolean
   build(node: Node<A>, inputs: readonly KernelInput[], epilogue: Epilogue, context: BuildContext): void

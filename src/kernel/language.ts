@@ -87,6 +87,11 @@ export type Expr =
   | { readonly op: 'compare'; readonly type: ValueType; readonly name: CompareName; readonly a: Expr; readonly b: Expr }
   /** a * b + c, fused where the target fuses. f32. */
   | { readonly op: 'fma'; readonly type: ValueType; readonly a: Expr; readonly b: Expr; readonly c: Expr }
+  /**
+   * a and b hold a bf16 in each half of an i32: c + a.high · b.high + a.low · b.low, added in this order, each product
+   * exact and each addition rounded to f32. Targets with `bf16Dot`, whose instruction may take numbers below 2^-126 for 0.
+   */
+  | { readonly op: 'dot2'; readonly type: ValueType; readonly a: Expr; readonly b: Expr; readonly c: Expr }
   | { readonly op: 'select'; readonly type: ValueType; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
   /** Between kinds, same lanes: i32 → f32 rounds, f32 → i32 truncates and saturates (NaN → 0), bool → 0 or 1, number → bool is `≠ 0`. */
   | { readonly op: 'convert'; readonly type: ValueType; readonly a: Expr }

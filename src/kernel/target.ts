@@ -10,6 +10,8 @@ export interface Target {
   readonly registers: number
   /** Whether `a * b + c` is one instruction with one rounding. Where it is not, it is two instructions and two roundings. */
   readonly fma: boolean
+  /** Whether `dot2` is an instruction: two bf16 products a lane, added up in f32. Kernels use it there alone. */
+  readonly bf16Dot?: boolean
   /** `intrinsic`: exp, log, … are functions of the printer; `polynomial`: kernel/math.ts expands them. */
   readonly math: 'intrinsic' | 'polynomial'
   /** Bytes an element takes in this machine's memory: 8 for f32 in the double-precision interpreter. */

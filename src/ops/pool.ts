@@ -55,13 +55,22 @@ function windows<A extends PoolAttributes>(mode: PoolMode, shapes: (node: Node<A
       return images * outHeight * outWidth * channels * kernel[0] * kernel[1]
     },
     tolerance: 1e-6,
+    bf16: (node) => storageOf(mode, node.attributes),
     build(node, inputs, epilogue, context) {
       const g = geometry(node.attributes, ...shapes(node))
-      const shape = poolShape(mode, g)
+      const storage = inputs.map((input) => input.span.buffer.dtype)
+      const shape = poolShape(mode, g, storage, epilogue.outputs[0].buffer.dtype)
       const spans = [...inputs.map((input) => input.span), epilogue.outputs[0]]
       context.call({ spec: poolSpec(shape), spans, ...poolCall(shape, g) })
     },
   }
+}
+
+/** Gradients of windows that share elements are added up in memory, so that must be f32. */
+function storageOf(mode: PoolMode, { kernel, stride }: PoolAttributes): 'free' | 'like-first-input' | 'f32' {
+  if (mode === 'max') return 'like-first-input'
+  const gradient = mode === 'maxGradient' || mode === 'meanGradient'
+  return gradient && kernel.some((extent, axis) => stride[axis] < extent) ? 'f32' : 'free'
 }
 
 function windowOf({ kernel, stride, pads, countIncludePad }: PoolAttributes): PoolAttributes {

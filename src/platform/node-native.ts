@@ -70,7 +70,8 @@ function availableMemory(): number | undefined {
 async function findCompiler(names: readonly string[]): Promise<Compiler | undefined> {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
   for (const name of names) {
-    const places = name.includes('/') || isAbsolute(name) ? [resolve(name)] : folders.map((folder) => join(folder, name))
+    const places =
+      name.includes('/') || isAbsolute(name) ? [resolve(name)] : folders.map((folder) => join(folder, name))
     for (const place of places) {
       try {
         await fs.access(place, fs.constants.X_OK)

@@ -27,15 +27,18 @@ export class Emitter {
   readonly calls: EmittedCall[] = []
   readonly #accesses: Accesses
   readonly #stored: ReadonlySet<Node>
+  readonly #storage: ReadonlyMap<Node, StorageType>
   readonly #target: Target
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
-  constructor(accesses: Accesses, stored: ReadonlySet<Node>, target: Target) {
+  /** @param storage how stored values lie in memory where that is not their dtype */
+  constructor(accesses: Accesses, stored: ReadonlySet<Node>, storage: ReadonlyMap<Node, StorageType>, target: Target) {
     this.#accesses = accesses
     this.#stored = stored
+    this.#storage = storage
     this.#target = target
   }
 
@@ -142,7 +145,7 @@ export class Emitter {
 
   #newBuffer(node: Node): PlanBuffer {
     const size = sizeOf(node.shape)
-    if (node.op.kind !== 'leaf') return { dtype: node.dtype, size, region: undefined }
+    if (node.op.kind !== 'leaf') return { dtype: this.#storage.get(node) ?? node.dtype, size, region: undefined }
     switch (node.op.name) {
       case 'input':
         return { dtype: node.dtype, size, region: { kind: 'input', index: (node.attributes as InputAttributes).index } }
@@ -169,7 +172,7 @@ export class Emitter {
     const span = this.#temporary(dtype, sizeOf(shape))
     this.#buffers.set(access.source, span.buffer as PlanBuffer)
     const whole = { source: access.source, layout: contiguous(shape) }
-    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape), dtype }], 'constant')
+    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape) }], 'constant')
     return span
   }
 
@@ -180,31 +183,22 @@ export class Emitter {
     const outputs = unit.members.filter((node) => this.#stored.has(node))
     const chain: Chain = { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) }
     const [{ shape }] = unit.members
-    const destinations = outputs.map((node) => ({
-      span: this.#span(node),
-      layout: contiguous(shape),
-      dtype: node.dtype,
-    }))
+    const destinations = outputs.map((node) => ({ span: this.#span(node), layout: contiguous(shape) }))
     this.#map(shape, { ...gathered, chain }, destinations, unit.members.map((node) => node.op.name).join('·'))
   }
 
   #emitCopy(access: Access, to: Span, label: string, from?: Span): void {
     const { shape } = access.layout
-    const dtype = access.source.dtype
-    const destination = [{ span: to, layout: contiguous(shape), dtype }]
+    const destination = [{ span: to, layout: contiguous(shape) }]
     if (from !== undefined) {
-      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape), dtype }], destination, label)
+      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape) }], destination, label)
       return
     }
     this.#map(shape, gather(this.#accesses, [], [access]), destination, label)
   }
 
   #map(shape: readonly number[], gathered: Gathered, outputs: readonly Stream[], label: string): void {
-    const operands = gathered.operands.map((access) => ({
-      span: this.#readable(access),
-      layout: access.layout,
-      dtype: access.source.dtype,
-    }))
+    const operands = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout }))
     this.#streams(shape, gathered.chain, gathered.constants, operands, outputs, label)
   }
 
@@ -223,13 +217,13 @@ export class Emitter {
     )
     const rank = merged.extents.length
     const describe = (stream: Stream, strides: readonly number[]): MapOperand =>
-      describeOperand(stream.dtype, strides, strides[rank - 1])
+      describeOperand(dtypeOf(stream), strides, strides[rank - 1])
     const mapShape: MapShape = {
       rank,
       operands: operands.map((stream, i) => describe(stream, merged.strides[i])),
       // A single element has no stride; outputs always move.
       outputs: outputs.map((stream, i) => ({
-        dtype: stream.dtype,
+        dtype: dtypeOf(stream),
         inner:
           merged.strides[operands.length + i][rank - 1] === 0
             ? 'unit'
@@ -252,11 +246,7 @@ export class Emitter {
       front.length === 0 ? gather(this.#accesses, [], [this.#accesses.of(input)]) : gather(this.#accesses, front)
     const chain: Chain =
       front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
-    const streams = gathered.operands.map((access) => ({
-      span: this.#readable(access),
-      layout: access.layout,
-      dtype: access.source.dtype,
-    }))
+    const streams = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout }))
     const reducedAxes = main.op.axes(main.attributes)
     const keptAxes = shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis))
     const select = (axes: readonly number[]) =>
@@ -282,7 +272,7 @@ export class Emitter {
       keptRank: kept.extents.length,
       reducedRank: reduced.extents.length,
       operands: streams.map((stream, i) =>
-        describeOperand(stream.dtype, strides[i], strides[i][strides[i].length - 1]),
+        describeOperand(dtypeOf(stream), strides[i], strides[i][strides[i].length - 1]),
       ),
       chain,
     }
@@ -364,11 +354,14 @@ export class Emitter {
   }
 }
 
-/** A stream of a map: a buffer, how it is walked, what it holds. */
+/** A stream of a map: a buffer and how it is walked. */
 interface Stream {
   readonly span: Span
   readonly layout: Layout
-  readonly dtype: StorageType
+}
+
+function dtypeOf(stream: Stream): StorageType {
+  return stream.span.buffer.dtype
 }
 
 /** The lowest element the stream touches. */

@@ -1,4 +1,5 @@
 /** Second stage: which nodes become one kernel. Elementwise neighbours merge; maps join the reduction or contraction beside them. */
+import type { Precision } from '../base/dtype.ts'
 import { sameShape } from '../base/shape.ts'
 import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
@@ -22,16 +23,24 @@ export interface Fusion {
   readonly stored: ReadonlySet<Node>
 }
 
-/** The algorithm with the lowest estimated cost among those that apply. */
-export function choose(node: Node, target: Target): Algorithm {
+/** The algorithm with the lowest estimated cost among those that apply, and that can do with bf16 where that is wanted. */
+export function choose(node: Node, target: Target, precision: Precision = 'f32'): Algorithm {
   if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
   const candidates = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
   if (candidates.length === 0)
     throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
-  return candidates.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
+  const able = precision === 'f32' ? candidates : candidates.filter((algorithm) => algorithm.bf16 !== undefined)
+  const among = able.length > 0 ? able : candidates
+  return among.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
 }
 
-export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: Accesses, target: Target): Fusion {
+export function fuse(
+  nodes: readonly Node[],
+  keep: ReadonlySet<Node>,
+  accesses: Accesses,
+  target: Target,
+  precision: Precision = 'f32',
+): Fusion {
   const position = new Map(nodes.map((node, i) => [node, i]))
   const unitOf = new Map<Node, Unit>()
   const algorithms = new Map<Node, Algorithm>()
@@ -42,7 +51,7 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
   const reads = new Map<Node, Node[]>()
   for (const node of nodes) {
     if (node.op.kind === 'kernel') {
-      const algorithm = choose(node, target)
+      const algorithm = choose(node, target, precision)
       algorithms.set(node, algorithm)
       for (const input of node.inputs) {
         const { layout } = accesses.of(input)

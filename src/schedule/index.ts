@@ -1,5 +1,5 @@
 /** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
-import type { StorageType } from '../base/dtype.ts'
+import type { Precision, StorageType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
@@ -9,6 +9,7 @@ import { fuse } from './fuse.ts'
 import { layOut } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
+import { storageTypes } from './storage.ts'
 
 export type { Output, Plan, PlannedCall, Region } from './plan.ts'
 export { Identities, nodeKey, reachable } from './simplify.ts'
@@ -23,7 +24,12 @@ export interface Assignment {
  * Plans the computation of `outputs` and of what is assigned. Nothing is compiled or allocated here.
  * @param outputs become buffers of their own, contiguous
  */
-export function schedule(outputs: readonly Node[], assignments: readonly Assignment[], target: Target): Plan {
+export function schedule(
+  outputs: readonly Node[],
+  assignments: readonly Assignment[],
+  target: Target,
+  precision: Precision = 'f32',
+): Plan {
   const { nodes, roots: wanted } = simplify([...outputs, ...assignments.map((a) => a.value)])
   const accesses = new Accesses()
   for (const node of nodes) accesses.of(node)
@@ -36,9 +42,12 @@ export function schedule(outputs: readonly Node[], assignments: readonly Assignm
     accesses.copy(root)
     return root
   })
-  const { units, stored } = fuse(nodes, new Set(roots), accesses, target)
+  const kept = new Set(roots)
+  const fusion = fuse(nodes, kept, accesses, target, precision)
+  const { units, stored } = fusion
+  const storage = storageTypes(nodes, fusion, kept, accesses, precision)
 
-  const emitter = new Emitter(accesses, stored, target)
+  const emitter = new Emitter(accesses, stored, storage, target)
   const outputRoots = roots.slice(0, outputs.length)
   const variables = assignments.map((a) => a.variable)
   const variableRoots = roots.slice(outputs.length)

@@ -21,12 +21,14 @@ export interface InterpretOptions {
   readonly lanes?: number
   /** Checks every index against the end of its region and fills scratch and new blocks with garbage. Default true. */
   readonly checked?: boolean
+  /** Lets kernels use `dot2`, as on machines that have it. Default false. */
+  readonly bf16Dot?: boolean
   /** `polynomial` makes kernels bring their own exp, log, … as on machine targets. Default `intrinsic`. */
   readonly math?: Target['math']
 }
 
 export function createInterpretBackend(options: InterpretOptions = {}): Backend {
-  checkOptions('createInterpretBackend', options, ['precision', 'lanes', 'checked', 'math'])
+  checkOptions('createInterpretBackend', options, ['precision', 'lanes', 'checked', 'math', 'bf16Dot'])
   return new InterpretBackend(options)
 }
 
@@ -107,6 +109,7 @@ class InterpretBackend implements Backend {
       lanes: options.lanes ?? 1,
       registers: 15,
       fma: false,
+      bf16Dot: options.bf16Dot ?? false,
       math: options.math ?? 'intrinsic',
       bytes: { f32: precision === 'f64' ? 8 : 4, i32: 4, u8: 1, bool: 1, bf16: 2 },
       cacheBytes: 2 ** 20,

@@ -36,7 +36,8 @@ const reserved = [
   'interface', 'let', 'new', 'null', 'package', 'private', 'protected', 'public', 'return', 'static', 'super', 'switch',
   'this', 'throw', 'true', 'try', 'typeof', 'var', 'void', 'while', 'with', 'yield', 'arguments', 'eval', 'undefined',
   'NaN', 'Infinity', 'Math', 'fround', 'runtime', 'buffers', 'params', 'min', 'max', 'round', 'toInt', 'bitsOf',
-  'floatOf', 'select', 'erf', 'fromBfloat16', 'toBfloat16', 'at', 'quotient', 'remainder', 'promised',
+  'floatOf', 'select', 'erf', 'fromBfloat16', 'toBfloat16', 'dot2',
+  'dot2Single', 'at', 'quotient', 'remainder', 'promised',
 ]
 
 const compareOperators = { eq: '===', ne: '!==', lt: '<', le: '<=', gt: '>', ge: '>=' } as const
@@ -314,6 +315,10 @@ class Printer implements Dialect {
           this,
           `${rounded(this, `${this.#value(e.a, lane)} * ${this.#value(e.b, lane)}`)} + ${this.#value(e.c, lane)}`,
         )
+      case 'dot2': {
+        const [a, b, c] = [e.a, e.b, e.c].map((operand) => this.#value(operand, lane))
+        return `${this.helper(this.double ? 'dot2' : 'dot2Single')}(${a}, ${b}, ${c})`
+      }
       case 'select': {
         const [condition, a, b] = [e.condition, e.a, e.b].map((operand) => this.#value(operand, lane))
         if (mayFail(e.a) || mayFail(e.b)) return `${this.helper('select')}(${condition}, ${a}, ${b})`

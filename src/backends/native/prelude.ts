@@ -7,14 +7,15 @@ const armRoundings = { floor: 'frintm', ceil: 'frintp', trunc: 'frintz', round: 
 /** One instruction on vectors where the machine has it; C would give several, or a loop over lanes. */
 function vectorOperations(instructions: NativeInstructions): string {
   switch (instructions) {
+    case 'avx512bf16':
     case 'avx512':
     case 'avx2': {
-      const rounding = instructions === 'avx512' ? 'vrndscaleps' : 'vroundps'
-      const fma =
-        instructions === 'avx512'
-          ? '__builtin_ia32_vfmaddps512_mask((a), (b), (c), (short)-1, 4)'
-          : '__builtin_ia32_vfmaddps256((a), (b), (c))'
-      const x = instructions === 'avx512' ? 'v' : 'x'
+      const wide = instructions !== 'avx2'
+      const rounding = wide ? 'vrndscaleps' : 'vroundps'
+      const fma = wide
+        ? '__builtin_ia32_vfmaddps512_mask((a), (b), (c), (short)-1, 4)'
+        : '__builtin_ia32_vfmaddps256((a), (b), (c))'
+      const x = wide ? 'v' : 'x'
       return [
         // The second operand of the instruction stays where the comparison is false: NaN in a.
         ...['min', 'max'].map(
@@ -27,6 +28,8 @@ function vectorOperations(instructions: NativeInstructions): string {
             `INLINE vf ${name}_v(vf a) { vf r; __asm__("${rounding} $${8 + mode}, %1, %0" : "=${x}"(r) : "${x}"(a)); return r; }`,
         ),
         `#define FMA_V(a, b, c) ${fma}`,
+        // By name, so that compilers that know no type of bf16 have it too.
+        'INLINE vf DOT2(vi a, vi b, vf c) { __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b)); return c; }',
       ].join('\n')
     }
     case 'neon':

@@ -64,6 +64,8 @@ export class CValues {
       }
       case 'fma':
         return `${vector ? 'FMA_V' : 'FMA'}(${this.of(e.a)}, ${this.of(e.b)}, ${this.of(e.c)})`
+      case 'dot2':
+        return `DOT2(${this.of(e.a)}, ${this.of(e.b)}, ${this.of(e.c)})`
       case 'select': {
         const [condition, a, b] = [e.condition, e.a, e.b].map((operand) => this.of(operand))
         if (!vector) return `(${condition} ? ${a} : ${b})`

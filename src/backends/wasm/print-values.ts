@@ -245,6 +245,8 @@ export class ValuePrinter {
       case 'fma':
         this.multiplyAdd(e)
         return
+      case 'dot2':
+        throw new Error(`${this.#kernel.name}: dot2 reached WebAssembly, which has none`)
       case 'select':
         this.value(e.a)
         this.value(e.b)

@@ -3,6 +3,7 @@
  * filled with (kernel column, channel) positions: per row of the upstream gradient one product gives what every pixel
  * sends to each of these positions, which is then added where it belongs. A task owns some rows of one image.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, and, constant, div, ge, lt, max, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel } from '../../language.ts'
@@ -12,12 +13,19 @@ import { defineCopy, defineZero } from './copy.ts'
 import { defineSweep, edgeSize, storeSink, type TileSize, tileOf } from './tile.ts'
 
 export interface ScatterShape {
+  readonly upstream: StorageType
+  readonly result: StorageType
   /** Vectors that the positions of one kernel row fill. */
   readonly vectors: number
 }
 
-export function scatterShape(g: ConvGeometry, target: Target): ScatterShape {
-  return { vectors: Math.ceil((g.kernel[1] * g.groupIn) / target.lanes) }
+export function scatterShape(
+  g: ConvGeometry,
+  target: Target,
+  upstream: StorageType = 'f32',
+  result: StorageType = 'f32',
+): ScatterShape {
+  return { upstream, result, vectors: Math.ceil((g.kernel[1] * g.groupIn) / target.lanes) }
 }
 
 /** One vector wide where the positions fill no more, otherwise two. */
@@ -32,7 +40,7 @@ function rowElements(shape: ScatterShape, target: Target): number {
 }
 
 export function scatterSpec(shape: ScatterShape): KernelSpec {
-  const key = `scatter|${shape.vectors}`
+  const key = `scatter|${shape.vectors}|${shape.upstream}|${shape.result}`
   return { key, build: (target) => buildScatter(shape, key, target) }
 }
 
@@ -80,9 +88,9 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
   const tile = scatterTile(shape, target)
   const width = rowElements(shape, target)
   const panelWidth = tile.vectors * lanes
-  const upstream = k.buffer('upstream', 'f32', 'input')
+  const upstream = k.buffer('upstream', shape.upstream, 'input')
   const weights = k.buffer('weights', 'f32', 'input')
-  const output = k.buffer('y', 'f32', 'output')
+  const output = k.buffer('y', shape.result, 'output')
   const edge = k.buffer('edge', 'f32', 'scratch')
   const sent = k.buffer('sent', 'f32', 'scratch')
   const strip = k.buffer('strip', 'f32', 'scratch')

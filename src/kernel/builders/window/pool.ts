@@ -2,6 +2,7 @@
  * Pooling windows, vectors along channels. Forward passes read windows; gradients walk the same windows and write into
  * them. Windows at the edges are shortened, so padding is never read; small windows inside are straight-line code.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec, type Variable } from '../../build.ts'
 import {
   add,
@@ -32,6 +33,9 @@ export type PoolMode = 'max' | 'mean' | 'maxGradient' | 'meanGradient' | 'maxGat
 
 export interface PoolShape {
   readonly mode: PoolMode
+  /** Elements of x, y and the upstream gradient, those that the mode has, and of the result. */
+  readonly inputs: readonly StorageType[]
+  readonly result: StorageType
   /** Extents of small windows, which are unrolled; undefined for any others. */
   readonly unrolled: readonly [number, number] | undefined
   /** Whether windows share elements. */
@@ -57,17 +61,24 @@ const elementsPerTask = 16384
 const channelsPerTask = 32
 const imagesEnough = 8
 
-export function poolShape(mode: PoolMode, g: PoolArguments): PoolShape {
+export function poolShape(
+  mode: PoolMode,
+  g: PoolArguments,
+  inputs: readonly StorageType[],
+  result: StorageType,
+): PoolShape {
   const [rows, columns] = g.kernel
   return {
     mode,
+    inputs,
+    result,
     unrolled: rows * columns <= largestUnrolled ? [rows, columns] : undefined,
     overlapping: g.stride[0] < rows || g.stride[1] < columns,
   }
 }
 
 export function poolSpec(shape: PoolShape): KernelSpec {
-  const key = `pool|${shape.mode}|${shape.unrolled ?? 'any'}|${writesInput(shape.mode) && shape.overlapping}`
+  const key = `pool|${shape.mode}|${shape.inputs}|${shape.result}|${shape.unrolled ?? 'any'}|${writesInput(shape.mode) && shape.overlapping}`
   return { key, build: (target) => buildPool(shape, key, target) }
 }
 
@@ -122,13 +133,14 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
   const { mode, unrolled } = shape
   const { lanes } = k
   const scatter = writesInput(mode)
+  const inputs = [...shape.inputs]
   const input = (name: string, ...modes: PoolMode[]) =>
-    modes.includes(mode) ? k.buffer(name, 'f32', 'input') : undefined
+    modes.includes(mode) ? k.buffer(name, inputs.shift() as StorageType, 'input') : undefined
   const streams: Streams = {
     x: input('x', 'max', 'mean', 'maxGradient', 'maxGather'),
     y: input('y', 'maxGradient', 'maxGather'),
     upstream: input('upstream', 'maxGradient', 'meanGradient', 'maxGather'),
-    result: k.buffer('result', 'f32', 'output'),
+    result: k.buffer('result', shape.result, 'output'),
   }
   const [rowsPerTask, blocks] = ['rowsPerTask', 'blocks'].map((n) => k.int(n))
   const [channelsOfTask, channelBlocks] = ['channelsPerTask', 'channelBlocks'].map((n) => k.int(n))
