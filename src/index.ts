@@ -67,7 +67,7 @@ export type {
   TrainingMemory,
 } from './inspect/index.ts'
 // Looking inside.
-export { explainConvolution, printConvolution, summarize, trainingMemory } from './inspect/index.ts'
+export { explainConvolution, printConvolution, printExplanation, summarize, trainingMemory } from './inspect/index.ts'
 export type {
   LoadedModel,
   ModelContents,
@@ -99,13 +99,18 @@ export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {
   AffineWarpOptions,
+  ArgumentType,
   BackendName,
+  Bound,
   CompiledFunction,
   Conv1dOptions,
   Conv2dOptions,
   CrossEntropyOptions,
   DeviceOptions,
+  ExplainedCall,
+  Explanation,
   Nested,
+  PlannedMemory,
   PoolOptions,
   TensorLike,
   Tree,

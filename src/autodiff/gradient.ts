@@ -2,6 +2,7 @@
 import { DTypeError, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { type Node, seedNode } from '../graph/node.ts'
+import { withOrigin } from '../graph/origin.ts'
 import { broadcastTo } from '../ops/broadcast.ts'
 import { add } from '../ops/elementwise.ts'
 
@@ -59,7 +60,7 @@ export function gradient(output: Node, targets: readonly Node[], upstream?: Node
     const rule = node.op.gradient
     if (arriving === undefined || rule === 'none' || node.op.kind === 'leaf') continue
     // The rule may be a method of its op.
-    const contributions = rule.call(node.op, node, arriving)
+    const contributions = withOrigin(node.origin, () => rule.call(node.op, node, arriving))
     for (const [i, contribution] of contributions.entries()) {
       if (contribution === undefined) continue
       const input = node.inputs[i]

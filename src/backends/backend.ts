@@ -61,6 +61,8 @@ export interface Backend {
   free(block: Block): void
   /** Bytes reserved and not returned, what the backend keeps for itself included. */
   readonly bytesInUse: number
+  /** Most bytes that may be in use; undefined where nothing but the machine's memory limits them. */
+  readonly memoryLimitBytes?: number
   /** Copies elements into a block from byte `offset` on, converting to the memory's element type. Takes effect before any later run and after any earlier one. */
   write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void
   /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter), bf16 as Float32Array. */

@@ -7,6 +7,7 @@ import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
 import { verifyKernel } from '../kernel/verify.ts'
+import type { AlgorithmChoice, Plan } from '../schedule/index.ts'
 import { debugKernel, debugLevel } from './debug.ts'
 
 const keptKernels = 2048
@@ -37,6 +38,8 @@ export class Device {
   readonly backend: Backend
   /** Kernels are verified before they are handed to the backend; tests and JUANJI_DEBUG switch it on. */
   verify = debugLevel > 0
+  /** How algorithms are chosen. Set it before the first program: later ones may be kept from before. */
+  choice: AlgorithmChoice = {}
   readonly #kernels = new Map<string, Kernel>()
   readonly #abandoned: FinalizationRegistry<() => void>
   #arena: Block | undefined
@@ -123,6 +126,18 @@ export class Device {
       this.#arena = await this.allocate(Math.max(bytes, 65536))
     }
     return this.#arena
+  }
+
+  /**
+   * Bytes that a plan may take, those it holds already included; undefined where nothing but the machine's memory limits
+   * them.
+   */
+  availableBytes(plan: Plan): number | undefined {
+    const { memoryLimitBytes, bytesInUse } = this.backend
+    if (memoryLimitBytes === undefined) return undefined
+    let own = this.#arena?.bytes ?? 0
+    for (const region of plan.regions) if (region.kind === 'variable') own += this.home(region.variable)?.bytes ?? 0
+    return memoryLimitBytes - (bytesInUse - own)
   }
 
   /** The Variable's memory when it is here already. */

@@ -2,7 +2,6 @@
 import { environment, hardwareThreads, platformName } from '#platform'
 import { BackendFailure } from '../backends/backend.ts'
 import { ConfigError, didYouMean, UnsupportedError } from '../base/errors.ts'
-import type { Platform } from '../platform/platform.ts'
 import { Device } from './device.ts'
 
 /** The fastest first. */
@@ -12,6 +11,13 @@ export type BackendName = (typeof backendNames)[number]
 export interface DeviceOptions {
   /** Default: what JUANJI_BACKEND names, or the fastest that works here. */
   readonly backend?: BackendName
+  /**
+   * Only algorithms as accurate as the definition: no Winograd convolutions, whose errors are a few times larger
+   * (1e-6 to 5e-6 of the largest result). Default: false.
+   */
+  readonly precise?: boolean
+  /** The name of an algorithm, such as `direct` or `winograd4`, that is taken wherever it applies: for checks and measurements. */
+  readonly algorithm?: string
   /** Threads that compute; default: one per processor, at most 16. The result has the same bits for any number. */
   readonly threads?: number
   /** WebAssembly: whether multiply and add may be one instruction with one rounding; default: where the engine has relaxed SIMD. */
@@ -46,7 +52,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   const wished = environment('JUANJI_BACKEND')
   if (options.backend !== undefined) return makeDevice('backend', options.backend, threads, options)
   if (wished !== undefined && wished !== '') return makeDevice('JUANJI_BACKEND', wished, threads, options)
-  if ((platformName as Platform['platformName']) === 'browser') return makeDevice('backend', 'wasm', threads, options)
+  if (platformName === 'browser') return makeDevice('backend', 'wasm', threads, options)
   try {
     return await makeDevice('backend', 'native', threads, options)
   } catch (error) {
@@ -62,6 +68,12 @@ function notify({ onNotice = (text) => console.warn(`juanji: ${text}`) }: Device
 }
 
 async function makeDevice(where: string, name: string, threads: number, options: DeviceOptions): Promise<Device> {
+  const device = await makeNamed(where, name, threads, options)
+  device.choice = { precise: options.precise, algorithm: options.algorithm }
+  return device
+}
+
+async function makeNamed(where: string, name: string, threads: number, options: DeviceOptions): Promise<Device> {
   switch (name) {
     case 'native': {
       const { createNativeBackend } = await import('../backends/native/index.ts')

@@ -20,6 +20,20 @@ export interface PeakOptions {
   readonly copyBytes?: number
 }
 
+const measured = new WeakMap<Device, Promise<Peak>>()
+
+/** The peak rates of a device, measured once. */
+export function peakOf(device: Device): Promise<Peak> {
+  let peak = measured.get(device)
+  if (peak === undefined) {
+    peak = measurePeak(device)
+    measured.set(device, peak)
+    // What failed is tried again.
+    peak.catch(() => measured.delete(device))
+  }
+  return peak
+}
+
 /** Engines improve the code of a kernel while it runs: they get this long. */
 const warmUpMs = 200
 const runMs = 10

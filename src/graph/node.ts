@@ -2,6 +2,7 @@
 import type { DType, TypedArray } from '../base/dtype.ts'
 import { type Shape, sizeOf } from '../base/shape.ts'
 import type { Node, Op } from './op.ts'
+import { currentOrigin } from './origin.ts'
 
 export type { Node } from './op.ts'
 
@@ -13,7 +14,8 @@ let nextId = 0
  */
 export function makeNode<A>(op: Op<A>, inputs: readonly Node[], attributes: A): Node<A> {
   const { shape, dtype } = op.infer(inputs, attributes)
-  return { id: nextId++, op, inputs, attributes, shape, dtype }
+  const origin = currentOrigin()
+  return { id: nextId++, op, inputs, attributes, shape, dtype, ...(origin === undefined ? {} : { origin }) }
 }
 
 // Leaves: where values come from.

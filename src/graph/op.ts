@@ -5,7 +5,7 @@
 import type { DType } from '../base/dtype.ts'
 import type { Shape } from '../base/shape.ts'
 import type { KernelBuilder } from '../kernel/build.ts'
-import type { Combine } from '../kernel/builders/reduce.ts'
+import type { Combine } from '../kernel/builders/reduce/index.ts'
 import type { ChainContext } from '../kernel/chain.ts'
 import type { Expr } from '../kernel/language.ts'
 import type { Target } from '../kernel/target.ts'
@@ -21,6 +21,8 @@ export interface Node<A = unknown> {
   readonly attributes: A
   readonly shape: Shape
   readonly dtype: DType
+  /** Path of the layer it was made for, `layer1.0.conv1`; a gradient has that of what it is the gradient of. */
+  readonly origin?: string
 }
 
 export interface OutputType {

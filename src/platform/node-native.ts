@@ -4,9 +4,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, isAbsolute, join, resolve } from 'node:path'
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import { UnsupportedError } from '../base/errors.ts'
 import type { Compiler, CompilerOutcome, LibraryCache, NativeFunction, NativeTools } from './native.ts'
+import { makeWithParents } from './node-files.ts'
 
 /** At most so many libraries, and so many bytes of them, are kept; the longest unused go first. */
 const keptLibraries = 4096
@@ -127,7 +128,7 @@ function compile(
 
 async function openLibraryCache(folder: string): Promise<LibraryCache> {
   try {
-    await fs.mkdir(resolve(folder, '..'), { recursive: true })
+    await makeWithParents(dirname(folder))
     await usePrivateFolder(folder)
     return new Libraries(folder, undefined)
   } catch (error) {

@@ -5,14 +5,15 @@ import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from 
 import type { Layout } from '../graph/layout.ts'
 import { mergeAxes } from '../graph/layout.ts'
 import type { InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
-import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec, startOf } from '../kernel/builders/map.ts'
-import { pieces, type ReduceShape, reduceCall, reduceSpec } from '../kernel/builders/reduce.ts'
+import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec } from '../kernel/builders/map.ts'
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Access, type Accesses, contiguous } from './access.ts'
-import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
-import type { Region } from './plan.ts'
+import type { Choice, Region } from './plan.ts'
+import { reductionCalls } from './reductions.ts'
+import { at, describeOperand, elementsOf, type Stream } from './stream.ts'
 
 /** A buffer of the plan; without a region it is a temporary in the arena. */
 export interface PlanBuffer extends BufferRef {
@@ -21,6 +22,8 @@ export interface PlanBuffer extends BufferRef {
 
 export interface EmittedCall extends KernelCall {
   readonly label: string
+  readonly origin?: string
+  readonly choice?: Choice
 }
 
 export class Emitter {
@@ -31,6 +34,7 @@ export class Emitter {
   readonly #target: Target
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
+  readonly #workspace = new Set<PlanBuffer>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
@@ -86,7 +90,7 @@ export class Emitter {
           node.op.kind === 'view' ? [this.#accesses.behind(node)] : node.inputs.map((input) => this.#accesses.of(input))
         for (const access of inputs) {
           if (!old(access)) continue
-          if (i > writer || node.op.kind !== 'map' || units[i].main?.op.kind === 'reduce') return false
+          if (i > writer || node.op.kind !== 'map' || units[i].front.has(node)) return false
           const own = contiguous(node.shape)
           if (access.layout.offset !== 0 || access.layout.strides.some((stride, axis) => stride !== own.strides[axis]))
             return false
@@ -96,13 +100,38 @@ export class Emitter {
     return true
   }
 
+  /** Emits a unit, and notes for people what its calls are for. */
+  emit(unit: Unit): void {
+    const first = this.calls.length
+    this.emitUnit(unit)
+    const main = unit.members.find((node) => node.op.kind === 'kernel' && node.origin !== undefined)
+    const { origin } = main ?? unit.members.findLast((node) => node.origin !== undefined) ?? unit.members[0]
+    const choice = this.#choiceOf(unit)
+    for (let i = first; i < this.calls.length; i++) this.calls[i] = { ...this.calls[i], origin, choice }
+  }
+
+  #choiceOf({ members, algorithm }: Unit): Choice | undefined {
+    const node = members.find((member) => member.op.kind === 'kernel')
+    if (node?.op.kind !== 'kernel' || algorithm === undefined) return undefined
+    const target = this.#target
+    const candidates = node.op.algorithms
+      .filter((other) => other.applies(node, target))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target) }))
+    return { op: node.op.name, algorithm: algorithm.name, candidates }
+  }
+
+  /** Whether a buffer holds no value of the graph. */
+  isWorkspace(buffer: PlanBuffer): boolean {
+    return this.#workspace.has(buffer)
+  }
+
   emitUnit(unit: Unit): void {
-    const { main } = unit
+    const [main] = unit.mains
     if (main === undefined) {
       const [node] = unit.members
       if (node.op.kind === 'view') this.#emitCopy(this.#accesses.behind(node), this.#span(node), `copy ${node.op.name}`)
       else this.#emitMap(unit)
-    } else if (main.op.kind === 'reduce') this.#emitReduce(unit, main)
+    } else if (main.op.kind === 'reduce') this.#emitReductions(unit)
     else this.#emitKernel(unit, main)
   }
 
@@ -160,6 +189,7 @@ export class Emitter {
 
   #temporary(dtype: StorageType, size: number): Span {
     const buffer: PlanBuffer = { dtype, size, region: undefined }
+    this.#workspace.add(buffer)
     return { buffer, offset: 0 }
   }
 
@@ -217,13 +247,13 @@ export class Emitter {
     )
     const rank = merged.extents.length
     const describe = (stream: Stream, strides: readonly number[]): MapOperand =>
-      describeOperand(dtypeOf(stream), strides, strides[rank - 1])
+      describeOperand(elementsOf(stream), strides, strides[rank - 1])
     const mapShape: MapShape = {
       rank,
       operands: operands.map((stream, i) => describe(stream, merged.strides[i])),
       // A single element has no stride; outputs always move.
       outputs: outputs.map((stream, i) => ({
-        dtype: dtypeOf(stream),
+        dtype: elementsOf(stream),
         inner:
           merged.strides[operands.length + i][rank - 1] === 0
             ? 'unit'
@@ -235,90 +265,23 @@ export class Emitter {
     this.calls.push({ spec: mapSpec(mapShape), spans: all.map(at), ...call, label })
   }
 
-  // Reductions.
-
-  #emitReduce(unit: Unit, main: Node): void {
-    if (main.op.kind !== 'reduce') throw new Error(`${main.op.name} is no reduction`)
-    const [input] = main.inputs
-    const { shape } = input
-    const front = unit.members.filter((node) => node !== main)
-    const gathered =
-      front.length === 0 ? gather(this.#accesses, [], [this.#accesses.of(input)]) : gather(this.#accesses, front)
-    const chain: Chain =
-      front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
-    const streams = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout }))
-    const reducedAxes = main.op.axes(main.attributes)
-    const keptAxes = shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis))
-    const select = (axes: readonly number[]) =>
-      mergeAxes(
-        axes.map((axis) => shape[axis]),
-        streams.map((stream) => axes.map((axis) => stream.layout.strides[axis])),
-      )
-    const kept = select(keptAxes)
-    const reduced = select(reducedAxes)
-    const form = reducedAxes.includes(shape.length - 1) ? 'row' : 'column'
-    const columns = form === 'column' ? (kept.extents.pop() as number) : 1
-    const columnStrides = streams.map((_, i) => (form === 'column' ? (kept.strides[i].pop() as number) : 0))
-    const strides = streams.map((_, i) => [
-      ...kept.strides[i],
-      ...reduced.strides[i],
-      ...(form === 'column' ? [columnStrides[i]] : []),
-    ])
-    const combine = main.op.combine
-    const reduceShape: ReduceShape = {
-      form,
-      combine,
-      dtype: main.dtype,
-      keptRank: kept.extents.length,
-      reducedRank: reduced.extents.length,
-      operands: streams.map((stream, i) =>
-        describeOperand(dtypeOf(stream), strides[i], strides[i][strides[i].length - 1]),
-      ),
-      chain,
-    }
-    const keptCount = sizeOf(kept.extents)
-    const { piece, count } = pieces(form, reduced.extents)
-    const args = {
-      kept: kept.extents,
-      reduced: reduced.extents,
-      columns,
-      strides,
-      constants: gathered.constants,
-      piece,
-    }
-    const total = keptCount * columns
-    const to = this.#span(main)
-    const label = [...front.map((node) => node.op.name), main.op.name].join('·')
-    const first = count === 1 ? to : this.#temporary(main.dtype, count * total)
-    this.calls.push({
-      spec: reduceSpec(reduceShape),
-      spans: [...streams.map(at), first],
-      ...reduceCall(reduceShape, args),
-      label,
+  #emitReductions(unit: Unit): void {
+    const calls = reductionCalls(unit, {
+      accesses: this.#accesses,
+      stored: this.#stored,
+      readable: (access) => this.#readable(access),
+      span: (node) => this.#span(node),
+      temporary: (dtype, size) => this.#temporary(dtype, size),
     })
-    if (count === 1) return
-    const foldShape: ReduceShape = {
-      form: 'column',
-      combine,
-      dtype: main.dtype,
-      keptRank: 0,
-      reducedRank: 1,
-      operands: [{ dtype: main.dtype, inner: 'unit' }],
-      chain: identityChain,
-    }
-    const foldArgs = { kept: [], reduced: [count], columns: total, strides: [[total, 1]], constants: [], piece: count }
-    this.calls.push({
-      spec: reduceSpec(foldShape),
-      spans: [first, to],
-      ...reduceCall(foldShape, foldArgs),
-      label: `${label} (fold)`,
-    })
+    const label = unit.members.map((node) => node.op.name).join('·')
+    for (const [i, call] of calls.entries()) this.calls.push({ ...call, label: i === 0 ? label : `${label} (fold)` })
   }
 
   // Kernels of an op, with the maps behind them.
 
   #emitKernel(unit: Unit, main: Node): void {
-    const algorithm = unit.algorithm ?? choose(main, this.#target)
+    const { algorithm } = unit
+    if (algorithm === undefined) throw new Error(`${main.op.name}: no algorithm was chosen`)
     const behind = unit.members.filter((node) => node !== main)
     const gathered = gather(this.#accesses, behind, [], [main])
     const outputs = unit.members.filter((node) => this.#stored.has(node))
@@ -352,25 +315,4 @@ export class Emitter {
     }
     algorithm.build(main, inputs, epilogue, context)
   }
-}
-
-/** A stream of a map: a buffer and how it is walked. */
-interface Stream {
-  readonly span: Span
-  readonly layout: Layout
-}
-
-function dtypeOf(stream: Stream): StorageType {
-  return stream.span.buffer.dtype
-}
-
-/** The lowest element the stream touches. */
-function at(stream: Stream): Span {
-  const { shape, strides, offset } = stream.layout
-  return { buffer: stream.span.buffer, offset: stream.span.offset + offset - startOf(shape, strides) }
-}
-
-function describeOperand(dtype: StorageType, strides: readonly number[], inner: number): MapOperand {
-  const reversed = strides.some((stride) => stride < 0)
-  return { dtype, inner: innerStride(inner), ...(reversed ? { reversed } : {}) }
 }

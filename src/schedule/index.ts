@@ -1,17 +1,19 @@
 /** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
-import type { Precision, StorageType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
 import { Accesses, isContiguous } from './access.ts'
+import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
-import { layOut } from './memory.ts'
+import { layOut, mostLive } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 import { storageTypes } from './storage.ts'
 
-export type { Output, Plan, PlannedCall, Region } from './plan.ts'
+export type { AlgorithmChoice } from './choose.ts'
+export type { Choice, Output, Plan, PlannedCall, Region } from './plan.ts'
 export { Identities, nodeKey, reachable } from './simplify.ts'
 
 /** A Variable and the value it gets when the program ends. */
@@ -23,12 +25,13 @@ export interface Assignment {
 /**
  * Plans the computation of `outputs` and of what is assigned. Nothing is compiled or allocated here.
  * @param outputs become buffers of their own, contiguous
+ * @param choice what is asked of algorithms beyond speed
  */
 export function schedule(
   outputs: readonly Node[],
   assignments: readonly Assignment[],
   target: Target,
-  precision: Precision = 'f32',
+  choice: AlgorithmChoice = {},
 ): Plan {
   const { nodes, roots: wanted } = simplify([...outputs, ...assignments.map((a) => a.value)])
   const accesses = new Accesses()
@@ -43,9 +46,9 @@ export function schedule(
     return root
   })
   const kept = new Set(roots)
-  const fusion = fuse(nodes, kept, accesses, target, precision)
+  const fusion = fuse(nodes, kept, accesses, target, choice)
   const { units, stored } = fusion
-  const storage = storageTypes(nodes, fusion, kept, accesses, precision)
+  const storage = storageTypes(nodes, fusion, kept, accesses, choice.precision)
 
   const emitter = new Emitter(accesses, stored, storage, target)
   const outputRoots = roots.slice(0, outputs.length)
@@ -53,7 +56,7 @@ export function schedule(
   const variableRoots = roots.slice(outputs.length)
   emitter.reserveOutputs(outputRoots)
   emitter.reserveVariables(variables, variableRoots, roots, units)
-  for (const unit of units) emitter.emitUnit(unit)
+  for (const unit of units) emitter.emit(unit)
   emitter.finish()
   return assemble(emitter, outputs, variables, target)
 }
@@ -78,12 +81,11 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
   }
   const buffers = [...temporaries.keys()]
   const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
-  const { offsets, bytes: arenaBytes } = layOut(
-    buffers.map((buffer) => ({
-      bytes: bytes(buffer.dtype, buffer.size),
-      ...(temporaries.get(buffer) as { first: number; last: number }),
-    })),
-  )
+  const lifetimes = buffers.map((buffer) => ({
+    bytes: bytes(buffer.dtype, buffer.size),
+    ...(temporaries.get(buffer) as { first: number; last: number }),
+  }))
+  const { offsets, bytes: arenaBytes } = layOut(lifetimes)
   const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
   const place = (call: EmittedCall): PlannedCall => ({
     spec: call.spec,
@@ -96,12 +98,19 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     tasks: call.tasks,
     work: call.work,
     label: call.label,
+    ...(call.origin === undefined ? {} : { origin: call.origin }),
+    ...(call.choice === undefined ? {} : { choice: call.choice }),
+    bufferBytes: call.spans.map(({ buffer }) => bytes(buffer.dtype, buffer.size)),
+    workspaceBytes: [...new Set(call.spans.map(({ buffer }) => buffer as PlanBuffer))]
+      .filter((buffer) => emitter.isWorkspace(buffer))
+      .reduce((sum, { dtype, size }) => sum + bytes(dtype, size), 0),
   })
   return {
     calls: emitter.calls.filter((call) => call.tasks > 0).map(place),
     regions,
     outputs: outputs.map((node) => ({ shape: node.shape, dtype: node.dtype })),
     arenaBytes,
+    liveBytes: mostLive(lifetimes),
     assigned,
   }
 }

@@ -33,3 +33,20 @@ export function layOut(lifetimes: readonly Lifetime[]): { offsets: number[]; byt
   }
   return { offsets, bytes: total }
 }
+
+/** The most bytes that live at one time: no layout takes less. */
+export function mostLive(lifetimes: readonly Lifetime[]): number {
+  const changes = new Map<number, number>()
+  for (const { bytes, first, last } of lifetimes) {
+    const size = Math.ceil((bytes + 1) / alignment) * alignment
+    changes.set(first, (changes.get(first) ?? 0) + size)
+    changes.set(last + 1, (changes.get(last + 1) ?? 0) - size)
+  }
+  let live = 0
+  let most = 0
+  for (const at of [...changes.keys()].sort((a, b) => a - b)) {
+    live += changes.get(at) as number
+    most = Math.max(most, live)
+  }
+  return most
+}

@@ -27,7 +27,7 @@ export function storageTypes(
   { units, stored }: Fusion,
   roots: ReadonlySet<Node>,
   accesses: Accesses,
-  precision: Precision,
+  precision: Precision = 'f32',
 ): ReadonlyMap<Node, StorageType> {
   const types = new Map<Node, StorageType>()
   if (precision === 'f32') return types
@@ -38,7 +38,7 @@ export function storageTypes(
     for (const node of unit.members) {
       if (!stored.has(node) || node.dtype !== 'f32' || !ofBatch.has(node)) continue
       if (kept.has(node) || demanded.has(node)) continue
-      if (unit.main?.op.kind === 'kernel' && !writesBf16(unit, accesses, types)) continue
+      if (unit.mains[0]?.op.kind === 'kernel' && !writesBf16(unit, accesses, types)) continue
       types.set(node, 'bf16')
     }
   }
@@ -72,15 +72,17 @@ function fromBatch(nodes: readonly Node[]): ReadonlySet<Node> {
 /** What kernels read that know f32 alone. */
 function readAsF32(units: readonly Unit[], accesses: Accesses): ReadonlySet<Node> {
   const demanded = new Set<Node>()
-  for (const { main, algorithm } of units) {
+  for (const { mains, algorithm } of units) {
+    const [main] = mains
     if (main?.op.kind !== 'kernel' || algorithm?.bf16 !== undefined) continue
     for (const input of main.inputs) demanded.add(accesses.of(input).source)
   }
   return demanded
 }
 
-function writesBf16({ main, algorithm }: Unit, accesses: Accesses, types: ReadonlyMap<Node, StorageType>): boolean {
-  const answer = algorithm?.bf16?.(main as Node)
+function writesBf16({ mains, algorithm }: Unit, accesses: Accesses, types: ReadonlyMap<Node, StorageType>): boolean {
+  const [main] = mains
+  const answer = algorithm?.bf16?.(main)
   if (answer !== 'like-first-input') return answer === 'free'
-  return types.get(accesses.of((main as Node).inputs[0]).source) === 'bf16'
+  return types.get(accesses.of(main.inputs[0]).source) === 'bf16'
 }

@@ -2,7 +2,18 @@
 import { checkPrecision, type DType, dtypeOf, type Precision, type TypedArray } from '../base/dtype.ts'
 import { ConfigError, checkOptions } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
-import { type Assignment, type Device, onDefaultDevice, Program } from '../engine/index.ts'
+import {
+  type ArgumentType,
+  type Assignment,
+  type Device,
+  defaultDevice,
+  type Explanation,
+  explainProfile,
+  onDefaultDevice,
+  type PlannedMemory,
+  Program,
+  profileProgram,
+} from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
@@ -18,7 +29,23 @@ interface Compiled {
 }
 
 /** A compiled function takes the tensors its original takes and promises what it returns. */
-export type CompiledFunction<A extends readonly Tensor[], R> = (...args: A) => Promise<R>
+export interface CompiledFunction<A extends readonly Tensor[], R> {
+  (...args: A): Promise<R>
+  /**
+   * What a call takes in memory: traces and plans, but computes and reserves nothing. A call with such arguments uses the
+   * same plan.
+   * @param types shape and dtype of each argument, or arguments themselves
+   */
+  memory(...types: { [I in keyof A]: ArgumentType }): Promise<PlannedMemory>
+  /**
+   * What every kernel call of the program for these arguments costs: why it is computed as it is, arithmetic, memory,
+   * time. The program runs a few times, in one piece and call by call; Variables keep their values.
+   * `printExplanation` shows it as a table.
+   * @example
+   * console.log(printExplanation(await step.explain(images, labels)).join('\n'))
+   */
+  explain(...args: A): Promise<Explanation>
+}
 
 export interface CompileOptions {
   /**
@@ -48,48 +75,70 @@ export function compile<A extends readonly Tensor[], R extends Tree>(
   checkPrecision('compile', precision)
   const programs = new Map<string, Compiled[]>()
   let tracing: Promise<unknown> = Promise.resolve()
-  return async (...args) => {
+  const call = async (...args: A): Promise<R> => {
     if (currentTrace() !== undefined) return f(...args)
-    for (const [i, arg] of args.entries()) {
-      if (arg instanceof Tensor) continue
-      throw new ConfigError({
-        where: 'compile',
-        what: `argument ${i} is no tensor`,
-        got: typeof arg,
-        expected: 'tensors only: other values become part of the program',
-        fix: 'wrap it in tensor(), or let the function capture it',
-      })
-    }
+    checkArguments(args)
     // Arguments are read from the host; what was assigned outside must be stored before the program reads it.
     await realize(...args)
-    return onDefaultDevice((device) => runOn(device, args))
+    return onDefaultDevice(async (device) => {
+      const compiled = await ready(device, args)
+      const results = await compiled.program.run(await valuesOf(args))
+      const { outputs } = compiled.program.plan
+      const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
+      return compiled.rebuild(tensors) as R
+    })
   }
-
-  async function runOn(device: Device, args: A): Promise<R> {
-    const key = args.map((arg) => `${arg.dtype}[${arg.shape}]`).join()
+  /** The program for such arguments, traced when there is none yet. */
+  const ready = async (device: Device, types: readonly ArgumentType[]): Promise<Compiled> => {
+    const key = types.map(({ dtype, shape }) => `${dtype}[${shape}]`).join()
     const onDevice = () => (programs.get(key) ?? []).filter((c) => c.device === device)
     const find = () => onDevice().find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))
     const findOrTrace = async () => {
       const found = find()
       if (found !== undefined) return found
-      const traced = await traceFunction(f, args, device, precision)
+      const traced = await traceFunction(f, types, device, precision)
       programs.set(key, [...onDevice(), traced])
       return traced
     }
-    let compiled = find()
-    if (compiled === undefined) {
-      // One after the other, so that calls made at once share what the first of them traces.
-      const turn = tracing.then(findOrTrace)
-      tracing = turn.catch(() => undefined)
-      compiled = await turn
-    }
-    const inputs: TypedArray[] = []
-    for (const arg of args) inputs.push(typed(await arg.data(), arg.dtype))
-    const results = await compiled.program.run(inputs)
-    const { outputs } = compiled.program.plan
-    const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
-    return compiled.rebuild(tensors) as R
+    const found = find()
+    if (found !== undefined) return found
+    // One after the other, so that calls made at once share what the first of them traces.
+    const turn = tracing.then(findOrTrace)
+    tracing = turn.catch(() => undefined)
+    return turn
   }
+  const memory = async (...types: readonly ArgumentType[]): Promise<PlannedMemory> => {
+    await realize()
+    return (await ready(await defaultDevice(), types)).program.memory(types)
+  }
+  const explain = async (...args: A): Promise<Explanation> => {
+    checkArguments(args)
+    await realize(...args)
+    return onDefaultDevice(async (device) => {
+      const { program } = await ready(device, args)
+      return explainProfile(await profileProgram(program, await valuesOf(args)))
+    })
+  }
+  return Object.assign(call, { memory, explain })
+}
+
+function checkArguments(args: readonly unknown[]): void {
+  for (const [i, arg] of args.entries()) {
+    if (arg instanceof Tensor) continue
+    throw new ConfigError({
+      where: 'compile',
+      what: `argument ${i} is no tensor`,
+      got: typeof arg,
+      expected: 'tensors only: other values become part of the program',
+      fix: 'wrap it in tensor(), or let the function capture it',
+    })
+  }
+}
+
+async function valuesOf(args: readonly Tensor[]): Promise<TypedArray[]> {
+  const values: TypedArray[] = []
+  for (const arg of args) values.push(typed(await arg.data(), arg.dtype))
+  return values
 }
 
 /** A Float64Array stands for f32 too; the program tells dtypes by the array's class. */
@@ -105,7 +154,7 @@ function settled(data: TypedArray, shape: Shape, dtype: DType): Tensor {
 
 async function traceFunction<A extends readonly Tensor[], R extends Tree>(
   f: (...args: A) => R,
-  args: A,
+  args: readonly ArgumentType[],
   device: Device,
   precision: Precision,
 ): Promise<Compiled> {

@@ -7,11 +7,19 @@ export type { Fill, InitialValues } from './parameter.ts'
 export { assignIf, Parameter, State } from './parameter.ts'
 export type { Nested, TensorLike } from './tensor.ts'
 export { realize, Tensor, tensor } from './tensor.ts'
-export { atEndOfStep, guarded } from './trace.ts'
+export { atEndOfStep, guarded, within } from './trace.ts'
 
 import { defaultDevice } from '../engine/index.ts'
 
-export type { BackendName, DeviceOptions } from '../engine/index.ts'
+export type {
+  ArgumentType,
+  BackendName,
+  Bound,
+  DeviceOptions,
+  ExplainedCall,
+  Explanation,
+  PlannedMemory,
+} from '../engine/index.ts'
 export { createDevice, useDevice } from '../engine/index.ts'
 
 /** Where things are computed, for people and logs. */

@@ -61,3 +61,12 @@ async function nativeDevices(): Promise<TestDevice[]> {
 export async function eachBackend(body: (device: Device, test: TestDevice) => void | Promise<void>): Promise<void> {
   for (const test of testDevices) await body(await test.get(), test)
 }
+
+/** A test's machine with another choice of algorithms. */
+export async function choosing(test: TestDevice, choice: Device['choice']): Promise<Device> {
+  const { backend, verify } = await test.get()
+  const device = new Device(backend)
+  device.choice = choice
+  device.verify = verify
+  return device
+}

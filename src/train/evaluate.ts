@@ -4,6 +4,7 @@ import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import { type CompiledFunction, compile, crossEntropy, type Tensor, takeAlong } from '../tensor/index.ts'
+import { largestBatchThatFits } from './memory.ts'
 import { type Metrics, Tally } from './metrics.ts'
 
 /** Loss of a batch: a scalar. */
@@ -12,6 +13,8 @@ export type Loss = (output: Tensor, target: Tensor) => Tensor
 type Measure = CompiledFunction<[Tensor, Tensor], readonly [loss: Tensor, answers: Tensor, better: Tensor]>
 const measures = new WeakMap<Model, Map<Loss, Measure>>()
 const forwards = new WeakMap<Model, CompiledFunction<[Tensor], Tensor>>()
+
+const mostAtOnce = 256
 
 const defaultLoss: Loss = (output, target) => crossEntropy(output, target)
 
@@ -101,7 +104,8 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
     const tally = new Tally(outputs, dataset.classes)
     let lossSum = 0
     let done = 0
-    for await (const { x, y } of dataset.batches({ size: options.batchSize ?? 256 })) {
+    const size = options.batchSize ?? (await batchThatFits(run, dataset))
+    for await (const { x, y } of dataset.batches({ size })) {
       options.signal?.throwIfAborted()
       const [batchLoss, answers, better] = await run(x, y)
       const labels = await y.data()
@@ -114,6 +118,12 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
     }
     return { loss: lossSum / done, ...tally.metrics() }
   })
+}
+
+/** Samples at once where nobody says how many: fewer for large pictures. */
+function batchThatFits(run: Measure, { length, sampleShape, dtype }: Dataset): Promise<number> {
+  const memory = (size: number) => run.memory({ shape: [size, ...sampleShape], dtype }, { shape: [size], dtype: 'i32' })
+  return largestBatchThatFits(memory, Math.min(mostAtOnce, length)).then((size) => Math.max(1, size))
 }
 
 /** What a classifier says of one sample. */

@@ -5,12 +5,15 @@ import type { Batch } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import type { Optimizer } from '../optim/index.ts'
 import {
+  type ArgumentType,
   assignIf,
+  type CompiledFunction,
   compile,
   guarded,
   hostScalar,
   isFiniteNumber,
   type Parameter,
+  type PlannedMemory,
   State,
   type Tensor,
   tensor,
@@ -68,7 +71,7 @@ export class TrainStep {
   #last = true
   /** Share of the batch in the update. */
   #share = 1
-  readonly #run: (x: Tensor, y: Tensor) => Promise<readonly [Tensor, Tensor, Tensor]>
+  readonly #run: CompiledFunction<[Tensor, Tensor], readonly [Tensor, Tensor, Tensor]>
 
   constructor(parts: StepParts) {
     this.#parts = parts
@@ -97,6 +100,13 @@ export class TrainStep {
       if (!Number.isFinite(loss + norm)) break
     }
     return { loss, right, samples, gradientNorm: norm, finite: Number.isFinite(loss + norm) }
+  }
+
+  /** What a step with batches of these types takes; where gradients are added up, the step that ends an update. */
+  memory(x: ArgumentType, y: ArgumentType): Promise<PlannedMemory> {
+    this.#first = this.#parts.accumulate === 1
+    this.#last = true
+    return this.#run.memory(x, y)
   }
 
   #trace(x: Tensor, y: Tensor): readonly [loss: Tensor, right: Tensor, squares: Tensor] {

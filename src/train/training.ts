@@ -9,6 +9,7 @@ import { evaluate } from './evaluate.ts'
 import type { CheckpointReason, EndEvent, EpochEvent } from './events.ts'
 import { checkIdentity, type Identity } from './identity.ts'
 import { rateFactor } from './lr-schedule.ts'
+import { checkMemory } from './memory.ts'
 import type { Settings } from './options.ts'
 import { newProgress, type Progress, progressFromJson, progressToJson } from './progress.ts'
 import { type Augment, type StepOutcome, TrainStep } from './step.ts'
@@ -74,6 +75,7 @@ export class Training {
   async run(): Promise<{ readonly epochs: readonly EpochEvent[]; readonly end: EndEvent }> {
     const { settings, model } = this.#parts
     const { signal, emit } = settings
+    await this.#checkMemory()
     await this.#begin()
     await this.#emitStart()
     this.#lastCheckpoint = performance.now()
@@ -106,6 +108,21 @@ export class Training {
   }
 
   // ── beginning ──
+
+  /** @throws ConfigError when a step does not fit */
+  async #checkMemory(): Promise<void> {
+    const { model, train, settings } = this.#parts
+    const { batchSize, accumulate } = settings
+    const shape = (size: number) => [size, ...train.sampleShape]
+    model.train()
+    try {
+      const step = (size: number) =>
+        this.#step.memory({ shape: shape(size), dtype: train.dtype }, { shape: [size], dtype: 'i32' })
+      await checkMemory(step, batchSize, accumulate)
+    } finally {
+      model.eval()
+    }
+  }
 
   async #begin(): Promise<void> {
     const { settings } = this.#parts

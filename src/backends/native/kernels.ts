@@ -6,9 +6,6 @@ import { prelude } from './prelude.ts'
 import { entryName, printC } from './print-c.ts'
 import { machineFlags, type NativeInstructions } from './target.ts'
 
-/** A compiler that takes longer for one kernel hangs. */
-const timeoutMs = 60_000
-
 /**
  * Products and sums are fused where the kernel says so and nowhere else, 32-bit numbers wrap around, and vectors are
  * written out: the compiler's own would only make short loops long.
@@ -25,11 +22,12 @@ export interface CodeMaker {
   readonly cache: LibraryCache
   /** How many compilers run at once. */
   readonly parallel: number
+  readonly timeoutMs: number
 }
 
 /** Compiles C into a library of the cache, or finds it there. @returns its path */
 export async function library(
-  { tools, compiler, cache }: CodeMaker,
+  { tools, compiler, cache, timeoutMs }: CodeMaker,
   source: string,
   flags: readonly string[],
   name: string,

@@ -1,5 +1,5 @@
 /** The native backend: kernels as machine code, memory outside of JavaScript, a pool of threads that walks tables. */
-import { cacheFolder, hardwareThreads, joinPath, makeDirectory, type NativeFunction, nativeTools } from '#platform'
+import { cacheFolder, hardwareThreads, joinPath, type NativeFunction, nativeTools } from '#platform'
 import { bytesPerElement, type StorageType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
@@ -17,7 +17,7 @@ import { fromMemory, toMemoryType } from '../memory-type.ts'
 import { type CodeMaker, entryName, library, NativeKernels } from './kernels.ts'
 import { runtimeSignatures, runtimeSource } from './runtime-source.ts'
 import { layOutTable, type NativeLayout } from './table.ts'
-import { bestInstructions, type NativeInstructions, nativeTarget } from './target.ts'
+import { bestInstructions, featureBits, type NativeInstructions, nativeTarget } from './target.ts'
 
 export interface NativeOptions {
   /** Threads that compute; default: one per processor. */
@@ -28,6 +28,8 @@ export interface NativeOptions {
   readonly compiler?: string
   /** The folder for compiled kernels. */
   readonly cache?: string
+  /** A compiler that takes longer for one kernel is stopped; default 60,000. */
+  readonly compilerTimeoutMs?: number
 }
 
 type Runtime = Record<keyof typeof runtimeSignatures, NativeFunction>
@@ -55,19 +57,18 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
       fix: 'install one (Debian: apt install gcc; macOS: xcode-select --install), or name one with JUANJI_CC',
     })
   }
-  let folder = options.cache
-  if (folder === undefined) {
-    folder = joinPath(cacheFolder(), 'kernels')
-    await makeDirectory(cacheFolder()).catch(() => {})
-  }
+  const folder = options.cache ?? joinPath(cacheFolder(), 'kernels')
   const cache = await tools.openLibraryCache(folder)
-  const maker: CodeMaker = { tools, compiler, cache, parallel: hardwareThreads() }
+  const { compilerTimeoutMs: timeoutMs = 60_000 } = options
+  const maker: CodeMaker = { tools, compiler, cache, parallel: hardwareThreads(), timeoutMs }
   try {
     const { path } = await library(maker, runtimeSource, ['-pthread'], 'the runtime')
     const runtime = tools.loadLibrary(path, runtimeSignatures)
-    const instructions = options.instructions ?? bestInstructions(runtime.features() as number)
-    const backend = new NativeBackend(maker, runtime, instructions, options.threads ?? hardwareThreads(), cache.notice)
-    return backend
+    const features = runtime.features() as number
+    const instructions = options.instructions ?? bestInstructions(features)
+    if (instructions !== 'plain' && (features & featureBits[instructions]) === 0)
+      throw new Error(`this processor has no ${instructions}`)
+    return new NativeBackend(maker, runtime, instructions, options.threads ?? hardwareThreads(), cache.notice)
   } catch (error) {
     if (error instanceof UnsupportedError) throw error
     throw new UnsupportedError({

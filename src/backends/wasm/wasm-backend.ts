@@ -114,6 +114,10 @@ class WasmBackend implements Backend {
     return this.#allocator.used
   }
 
+  get memoryLimitBytes(): number {
+    return this.#maximumPages * pageBytes
+  }
+
   #reserve(bytes: number): number {
     const address = this.#allocator.allocate(bytes)
     const { end } = this.#allocator
@@ -223,6 +227,8 @@ class WasmBackend implements Backend {
       return known
     }
     const bytes = printModule(kernel, { shared: this.#shared, maximumPages: this.#maximumPages, fma: this.target.fma })
+    // Before there is a new one, which has no users yet.
+    if (this.#slots.size >= keptKernels) this.#evict()
     const slot: Slot = {
       index: this.#freeSlots.pop() ?? this.#slotCount++,
       module: new WebAssembly.Module(bytes),
@@ -230,7 +236,6 @@ class WasmBackend implements Backend {
     }
     this.#compiled++
     this.#slots.set(kernel.key, slot)
-    if (this.#slots.size > keptKernels) this.#evict()
     return slot
   }
 

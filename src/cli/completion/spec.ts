@@ -55,7 +55,7 @@ const knownNames: Readonly<Record<string, readonly string[]>> = {
   '--padding': ['valid', 'same', 'full'],
   '--work': workNames,
   data: datasetNames,
-  'explain what': ['conv'],
+  'explain what': ['conv', ...architectures],
   'summary model': architectures,
   shell: shells,
 }

@@ -22,6 +22,7 @@ import {
   scatterShape,
   scatterSpec,
   scatterTile,
+  scatterVectors,
   tapsApart,
   weightGradientCall,
   weightGradientPieces,
@@ -30,7 +31,15 @@ import {
 } from '../../kernel/builders/contraction/index.ts'
 import type { Target } from '../../kernel/target.ts'
 import { emitPack, emitProduct, epilogueShape, epilogueSpans, formOf } from '../contraction-calls.ts'
-import { forwardGeometry, inputGradientPhases, isPointwise, multiplyAdds, type Planar } from './geometry.ts'
+import { streamed } from './cost.ts'
+import {
+  forwardGeometry,
+  inputGradientPhases,
+  isPointwise,
+  multiplyAdds,
+  type Planar,
+  weightStrides,
+} from './geometry.ts'
 
 /** Sums of a few thousand products in single precision. */
 const tolerance = 5e-6
@@ -52,15 +61,14 @@ function emitConv(
   context.call({ spec: convSpec(shape), spans: [x, weights, ...epilogueSpans(epilogue)], ...call, params })
 }
 
-/** Elements of a [...kernel, groupIn, outChannels] weight from tap row to tap row, tap to tap, channel to channel. */
-function weightStrides(p: Planar): [number, number, number] {
-  const channel = p.groups * p.groupOut
-  return [p.kernel[1] * p.groupIn * channel, p.groupIn * channel, channel]
-}
-
 /** Columns that are computed: the last vector may be mostly empty. */
 function columnCost(channels: number, target: Target): number {
   return Math.ceil(channels / target.lanes) * target.lanes
+}
+
+/** Weights are packed anew at every run. */
+function packCost(p: Planar, target: Target): number {
+  return streamed(8 * p.kernel[0] * p.kernel[1] * p.groupIn * p.groupOut * p.groups, target)
 }
 
 export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorithm<A>[] {
@@ -84,7 +92,7 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
       applies: () => true,
       cost: (node, target) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut
+        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut + packCost(p, target)
       },
       tolerance,
       bf16: () => 'free',
@@ -123,7 +131,7 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
       },
       cost: (node, target) => {
         const p = shapes(node)
-        const { vectors } = scatterShape(forwardGeometry(p), target)
+        const vectors = scatterVectors(forwardGeometry(p), target)
         const rows = p.images * p.outSize[0] * p.outSize[1] * p.kernel[0]
         return 2 * rows * vectors * target.lanes * (p.groupOut + additionCost)
       },
@@ -170,7 +178,7 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
       applies: () => true,
       cost: (node, target) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupIn, target)) / p.groupIn
+        return (2 * multiplyAdds(p) * columnCost(p.groupIn, target)) / p.groupIn + packCost(p, target)
       },
       tolerance,
       bf16: () => 'free',

@@ -110,9 +110,9 @@ export class EpilogueEmitter {
     })
   }
 
-  /** Computes the chain on `value` and stores its results `offset` elements from the cursors. */
+  /** Computes the chain on what the kernel computed, its first values, and stores its results `offset` elements from the cursors. */
   emit(
-    value: Expr,
+    given: Expr | readonly Expr[],
     cursors: EpilogueCursors,
     columnOperands: readonly (Expr | undefined)[],
     offset: number,
@@ -126,7 +126,13 @@ export class EpilogueEmitter {
     const index = (): Expr => {
       throw new Error('an epilogue knows no index')
     }
-    const results = emitChain(k, this.#shape.chain, [value, ...operands], this.#constants, { lanes, index })
+    const results = emitChain(
+      k,
+      this.#shape.chain,
+      [...(isExpr(given) ? [given] : given), ...operands],
+      this.#constants,
+      { lanes, index },
+    )
     for (const [i, result] of results.entries()) {
       k.store(
         cursors.outputs[i],
@@ -142,4 +148,8 @@ export class EpilogueEmitter {
     const k = this.#k
     return k.let(lanes === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset, lanes, stride))
   }
+}
+
+function isExpr(given: Expr | readonly Expr[]): given is Expr {
+  return !Array.isArray(given)
 }

@@ -5,7 +5,7 @@ export { type LeftForm, longestRun, matmulCall, matmulSpec, piecesOf } from './m
 export { elementOf, type OperandForm } from './operand-form.ts'
 export { type PackedOperand, type PackForm, packCall, packing, packSpec } from './pack.ts'
 export { pairImagesCall, pairImagesSpec } from './pair-images.ts'
-export { scatterCall, scatterShape, scatterSpec, scatterTile } from './scatter.ts'
+export { scatterCall, scatterShape, scatterSpec, scatterTile, scatterVectors } from './scatter.ts'
 export { columnsOf, gradientTile, wideTile } from './tile.ts'
 export {
   packsUpstream,

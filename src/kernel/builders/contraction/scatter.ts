@@ -6,26 +6,35 @@
 import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, and, constant, div, ge, lt, max, min, mul, rem, sub } from '../../expression.ts'
-import type { Kernel } from '../../language.ts'
+import type { Kernel, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { ConvGeometry } from './conv.ts'
 import { defineCopy, defineZero } from './copy.ts'
-import { defineSweep, edgeSize, storeSink, type TileSize, tileOf } from './tile.ts'
+import { columnsOf, defineSweep, edgeSize, storeSink, type TileSize, tileOf } from './tile.ts'
 
 export interface ScatterShape {
   readonly upstream: StorageType
   readonly result: StorageType
-  /** Vectors that the positions of one kernel row fill. */
-  readonly vectors: number
+  /** Vectors that the positions of one kernel row fill, where they are so few that their additions are written out. */
+  readonly vectors: number | undefined
 }
 
+const mostWrittenOut = 4
+
+/** Vectors that the positions of one kernel row fill. */
+export function scatterVectors(g: ConvGeometry, target: Target): number {
+  return Math.ceil((g.kernel[1] * g.groupIn) / target.lanes)
+}
+
+/** @param upstream elements of the upstream gradient @param result elements of what comes out */
 export function scatterShape(
   g: ConvGeometry,
   target: Target,
-  upstream: StorageType = 'f32',
-  result: StorageType = 'f32',
+  upstream: StorageType,
+  result: StorageType,
 ): ScatterShape {
-  return { upstream, result, vectors: Math.ceil((g.kernel[1] * g.groupIn) / target.lanes) }
+  const vectors = scatterVectors(g, target)
+  return { upstream, result, vectors: vectors > mostWrittenOut ? undefined : vectors }
 }
 
 /** One vector wide where the positions fill no more, otherwise two. */
@@ -33,14 +42,13 @@ export function scatterTile(shape: ScatterShape, target: Target): TileSize {
   return tileOf(target, shape.vectors === 1 ? 1 : 2)
 }
 
-/** Elements that the positions of one kernel row take: whole tiles. */
-function rowElements(shape: ScatterShape, target: Target): number {
-  const { vectors } = scatterTile(shape, target)
-  return Math.ceil(shape.vectors / vectors) * vectors * target.lanes
+/** Panels of the tile's columns that hold the positions of one kernel row. */
+function panelsOfRow(tile: TileSize, vectors: number): number {
+  return Math.ceil(vectors / tile.vectors)
 }
 
 export function scatterSpec(shape: ScatterShape): KernelSpec {
-  const key = `scatter|${shape.vectors}|${shape.upstream}|${shape.result}`
+  const key = `scatter|${shape.upstream}|${shape.result}|${shape.vectors ?? 'many'}`
   return { key, build: (target) => buildScatter(shape, key, target) }
 }
 
@@ -50,11 +58,15 @@ const imagesEnough = 8
 /** @param g of the forward convolution; without dilation along the width, groups or negative padding */
 export function scatterCall(shape: ScatterShape, g: ConvGeometry, target: Target) {
   const { kernel, stride, before } = g
+  const tile = scatterTile(shape, target)
+  const vectors = scatterVectors(g, target)
+  const panels = panelsOfRow(tile, vectors)
+  const rowElements = panels * columnsOf(tile, target)
   const blocks = g.images >= imagesEnough ? 1 : Math.min(g.height, imagesEnough)
   const rowsPerTask = Math.ceil(g.height / blocks)
   const pixels = Math.max((g.outWidth - 1) * stride[1] + kernel[1], before[1] + g.width)
   // The last addition of a row may reach beyond it by less than its vectors.
-  const line = Math.ceil((pixels * g.groupIn + rowElements(shape, target)) / target.lanes) * target.lanes
+  const line = Math.ceil((pixels * g.groupIn + rowElements) / target.lanes) * target.lanes
   const params = [
     g.height,
     g.width,
@@ -69,15 +81,13 @@ export function scatterCall(shape: ScatterShape, g: ConvGeometry, target: Target
     rowsPerTask,
     Math.ceil(g.height / rowsPerTask),
     line,
+    vectors,
+    panels,
   ]
   return {
     params,
     tasks: g.width * g.height * g.groupIn === 0 ? 0 : g.images * Math.ceil(g.height / rowsPerTask),
-    scratch: [
-      edgeSize(scatterTile(shape, target), target),
-      g.outWidth * rowElements(shape, target),
-      rowsPerTask * line,
-    ],
+    scratch: [edgeSize(tile, target), g.outWidth * rowElements, rowsPerTask * line],
     work: g.images * g.outHeight * g.outWidth * kernel[0] * kernel[1] * g.groupIn * g.groupOut,
   }
 }
@@ -86,8 +96,7 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
   const k = new KernelBuilder(target)
   const { lanes } = target
   const tile = scatterTile(shape, target)
-  const width = rowElements(shape, target)
-  const panelWidth = tile.vectors * lanes
+  const panelWidth = columnsOf(tile, target)
   const upstream = k.buffer('upstream', shape.upstream, 'input')
   const weights = k.buffer('weights', 'f32', 'input')
   const output = k.buffer('y', shape.result, 'output')
@@ -99,6 +108,10 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
   const [kernelRows, top, left] = ['kernelRows', 'top', 'left'].map((n) => k.int(n))
   const [strideRows, strideColumns, dilation] = ['strideRows', 'strideColumns', 'dilation'].map((n) => k.int(n))
   const [rowsPerTask, blocks, line] = ['rowsPerTask', 'blocks', 'line'].map((n) => k.int(n))
+  const [vectors, panels] = ['vectors', 'panels'].map((n) => k.int(n))
+  // What the code can know, it knows.
+  const fixed = shape.vectors === undefined ? undefined : panelsOfRow(tile, shape.vectors)
+  const width = fixed === undefined ? mul(panels, panelWidth) : constant('i32', fixed * panelWidth)
 
   const sweep = defineSweep(k, {
     tile,
@@ -109,8 +122,8 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
     bStep: panelWidth,
     outerStep: outChannels,
     middleStep: outChannels,
-    outRow: constant('i32', width),
-    sink: storeSink(k, sent, constant('i32', width)),
+    outRow: width,
+    sink: storeSink(k, sent, width),
     edge,
     wholeColumns: true,
   })
@@ -121,9 +134,19 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
     const from = k.point(sent)
     const step = k.variable(mul(strideColumns, channels), 'step').value
     k.repeat(outWidth, () => {
-      for (let v = 0; v < shape.vectors; v++) {
-        const load = (p: typeof to) => (lanes === 1 ? k.load(p, v) : k.loadVector(p, v * lanes))
-        k.store(to, add(load(to), load(from)), v * lanes)
+      const addVector = (target: Pointer, source: Pointer, v: number) => {
+        const load = (p: Pointer) => (lanes === 1 ? k.load(p, v) : k.loadVector(p, v * lanes))
+        k.store(target, add(load(target), load(source)), v * lanes)
+      }
+      if (shape.vectors !== undefined) for (let v = 0; v < shape.vectors; v++) addVector(to, from, v)
+      else {
+        const target = k.pointFrom(to)
+        const source = k.pointFrom(from)
+        k.repeat(vectors, () => {
+          addVector(target, source, 0)
+          k.advance(target, lanes)
+          k.advance(source, lanes)
+        })
       }
       k.advance(to, step)
       k.advance(from, width)
@@ -144,11 +167,11 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
       k.loop(kernelRows, (r) => {
         const row = k.let(sub(sub(add(mul(o, strideRows), mul(r, dilation)), top), firstRow))
         k.if(and(ge(row, 0), lt(row, rows)), () => {
-          for (let panel = 0; panel < width / panelWidth; panel++) {
+          k.loop(panels, (panel) => {
             const a = k.point(upstream, start)
-            const b = k.point(weights, mul(add(mul(r, width / panelWidth), panel), mul(outChannels, panelWidth)))
-            k.call(sweep, a, b, panel * panelWidth, 0, panelWidth, outWidth, 1, 1, outChannels)
-          }
+            const b = k.point(weights, mul(add(mul(r, panels), panel), mul(outChannels, panelWidth)))
+            k.call(sweep, a, b, mul(panel, panelWidth), 0, panelWidth, outWidth, 1, 1, outChannels)
+          })
           k.call(addRow, k.point(strip, mul(row, line)))
         })
       })
@@ -162,5 +185,5 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
       k.advance(from, line)
     })
   })
-  return k.build(`scatter_f32_${tile.rows}x${panelWidth}_${shape.vectors}_${target.name}`, key)
+  return k.build(`scatter_f32_${tile.rows}x${panelWidth}_${shape.vectors ?? 'many'}_${target.name}`, key)
 }

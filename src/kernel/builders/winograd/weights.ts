@@ -1,0 +1,147 @@
+/**
+ * The weights of a Winograd convolution: G g Gᵀ of every pair of channels as panels [panel][point][channel][columns of a
+ * tile], which the products read straight through. Columns behind the last one are zeros. Strides may be negative, so
+ * that flipped and transposed weights, those of the input gradient, are transformed by the same kernel.
+ */
+import { KernelBuilder, type KernelSpec } from '../../build.ts'
+import { add, constant, div, eq, lt, min, mul, rem, sub } from '../../expression.ts'
+import type { Expr, Kernel, Pointer } from '../../language.ts'
+import type { Target } from '../../target.ts'
+import { columnsOf, wideTile } from '../contraction/tile.ts'
+import { algebraOf, type TileOutputs, transformSquare } from './algebra.ts'
+import { planePadding } from './tiles.ts'
+
+export interface WeightShape {
+  readonly outputs: TileOutputs
+  /** Whether neighbouring columns are neighbours in memory. */
+  readonly unit: boolean
+}
+
+export interface WeightArguments {
+  /** Channels that the products add up. */
+  readonly channels: number
+  /** Channels that they give. */
+  readonly columns: number
+  /** Elements from tap row to tap row, tap to tap, channel to channel, column to column, and the first one. */
+  readonly row: number
+  readonly tap: number
+  readonly channel: number
+  readonly column: number
+  readonly first: number
+}
+
+/** Elements of the transformed weights from point to point and from panel to panel. */
+export function weightLayout(outputs: TileOutputs, channels: number, target: Target): { plane: number; panel: number } {
+  const plane = channels * columnsOf(wideTile(target), target) + planePadding
+  return { plane, panel: plane * algebraOf(outputs).points ** 2 }
+}
+
+const elementsPerTask = 32_768
+
+export function weightSpec(shape: WeightShape): KernelSpec {
+  const key = `winogradWeights|${shape.outputs}|${shape.unit}`
+  return { key, build: (target) => buildWeights(shape, key, target) }
+}
+
+/** @returns with `size`, the elements of the transformed weights */
+export function weightCall(shape: WeightShape, args: WeightArguments, target: Target) {
+  const columns = columnsOf(wideTile(target), target)
+  const { plane, panel } = weightLayout(shape.outputs, args.channels, target)
+  const panels = Math.ceil(args.columns / columns)
+  const points = algebraOf(shape.outputs).points ** 2
+  const perTask = Math.max(1, Math.min(args.channels, Math.floor(elementsPerTask / (points * columns))))
+  const parts = Math.ceil(args.channels / perTask)
+  const params = [
+    args.channels,
+    args.columns,
+    args.row,
+    args.tap,
+    args.channel,
+    args.column,
+    args.first,
+    plane,
+    panel,
+    perTask,
+    parts,
+  ]
+  return { params, tasks: panels * parts, work: panels * panel, size: panels * panel }
+}
+
+function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
+  const k = new KernelBuilder(target)
+  const { points, weights: transform } = algebraOf(shape.outputs)
+  const tileColumns = columnsOf(wideTile(target), target)
+  const source = k.buffer('x', 'f32', 'input')
+  const result = k.buffer('y', 'f32', 'output')
+  const [channels, columns, row, tap] = ['channels', 'columns', 'row', 'tap'].map((name) => k.int(name))
+  const [channel, column, first] = ['channel', 'column', 'first'].map((name) => k.int(name))
+  const [plane, panelSize, perTask, parts] = ['plane', 'panelSize', 'perTask', 'parts'].map((name) => k.int(name))
+
+  /** One channel of one or `lanes` columns. */
+  const square = (from: Pointer, to: Pointer, lanes: number, step: Expr) => {
+    const load = (i: number, j: number) => {
+      const at = k.pointFrom(from, add(mul(row, i), mul(tap, j)))
+      return lanes === 1 ? k.load(at) : k.loadVector(at, 0, lanes, shape.unit ? undefined : column)
+    }
+    const out = k.pointFrom(to)
+    transformSquare(k, transform, 3, load, (_i, _j, value) => {
+      k.store(out, value)
+      k.advance(out, step)
+    })
+  }
+  const declarations = [{ pointer: source }, { pointer: result }, { int: 'count' }] as const
+  const full = k.function('full', declarations, (firstFrom, firstTo, count) => {
+    const from = k.pointFrom(firstFrom)
+    const to = k.pointFrom(firstTo)
+    const step = k.variable(plane, 'plane').value
+    const across = k.let(mul(column, k.lanes))
+    k.repeat(count, () => {
+      const at = k.pointFrom(from)
+      k.repeat(constant('i32', tileColumns / k.lanes), () => {
+        square(at, to, k.lanes, step)
+        k.advance(at, across)
+        k.advance(to, k.lanes)
+      })
+      k.advance(from, channel)
+    })
+  })
+  const tail = k.function('tail', [...declarations, { int: 'real' }], (firstFrom, firstTo, count, real) => {
+    const from = k.pointFrom(firstFrom)
+    const to = k.pointFrom(firstTo)
+    k.repeat(count, () => {
+      const at = k.pointFrom(from)
+      k.loop(constant('i32', tileColumns), (i) => {
+        k.if(
+          lt(i, real),
+          () => square(at, to, 1, plane),
+          () => {
+            const out = k.pointFrom(to)
+            k.repeat(constant('i32', points * points), () => {
+              k.store(out, constant('f32', 0))
+              k.advance(out, plane)
+            })
+          },
+        )
+        k.advance(at, column)
+        k.advance(to, 1)
+      })
+      k.advance(from, channel)
+    })
+  })
+  k.task((task) => {
+    const panel = k.let(div(task, parts))
+    const firstChannel = k.let(mul(rem(task, parts), perTask))
+    const count = k.let(min(sub(channels, firstChannel), perTask))
+    const firstColumn = k.let(mul(panel, tileColumns))
+    const real = k.let(min(sub(columns, firstColumn), tileColumns))
+    const start = add(first, add(mul(firstColumn, column), mul(firstChannel, channel)))
+    const from = k.point(source, start)
+    const to = k.point(result, add(mul(panel, panelSize), mul(firstChannel, tileColumns)))
+    k.if(
+      eq(real, tileColumns),
+      () => k.call(full, from, to, count),
+      () => k.call(tail, from, to, count, real),
+    )
+  })
+  return k.build(`winograd${shape.outputs}_weights${shape.unit ? '' : '_strided'}_f32_${target.name}`, key)
+}
