@@ -1,5 +1,6 @@
 /** The works that are measured: convolutions of real networks, and training steps of whole ones. */
 
+import type { Precision } from '../base/dtype.ts'
 import { Random } from '../base/random.ts'
 import { sizeOf } from '../base/shape.ts'
 import {
@@ -80,11 +81,12 @@ const networks: Readonly<Record<string, Network>> = {
   'resnet18-cifar-b32': { make: models.resnet18, input: [32, 32, 3], batch: 32, optimizer: momentum },
 }
 
-export const workNames: readonly string[] = [...Object.keys(convolutions), ...Object.keys(networks)]
+export const networkNames: readonly string[] = Object.keys(networks)
+export const workNames: readonly string[] = [...Object.keys(convolutions), ...networkNames]
 
 /** Measures one work on the device that computes. */
-export function runWork(name: string): Promise<BenchmarkRow> {
-  return name in networks ? networkWork(name, networks[name]) : convolutionWork(name, convolutions[name])
+export function runWork(name: string, precision: Precision = 'f32'): Promise<BenchmarkRow> {
+  return name in networks ? networkWork(name, networks[name], precision) : convolutionWork(name, convolutions[name])
 }
 
 /** Best of seven after two warm-ups, in milliseconds. */
@@ -157,7 +159,11 @@ async function convolutionWork(work: string, c: Convolution): Promise<BenchmarkR
 }
 
 /** One step of training, and one pass forward. */
-async function networkWork(work: string, { make, input, batch, optimizer }: Network): Promise<BenchmarkRow> {
+async function networkWork(
+  work: string,
+  { make, input, batch, optimizer }: Network,
+  precision: Precision,
+): Promise<BenchmarkRow> {
   const classes = 10
   const model = init(make({ classes, input }), { input, seed: 1 })
   const rule = optimizer()
@@ -170,15 +176,21 @@ async function networkWork(work: string, { make, input, batch, optimizer }: Netw
     'i32',
   )
   const logits = emptyState('logits', [batch, classes])
-  const step = compile(() => {
-    const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
-    rule.update(model.parameters, gradients)
-    return loss
-  })
-  const infer = compile(() => {
-    logits.assign(model(x.value))
-    return undefined
-  })
+  const step = compile(
+    () => {
+      const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
+      rule.update(model.parameters, gradients)
+      return loss
+    },
+    { precision },
+  )
+  const infer = compile(
+    () => {
+      logits.assign(model(x.value))
+      return undefined
+    },
+    { precision },
+  )
   model.train()
   const stepMs = await bestMs(step)
   model.eval()

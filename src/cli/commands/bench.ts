@@ -13,10 +13,12 @@ import {
   withDeviceOptions,
 } from '../command.ts'
 import { formatTable } from '../progress.ts'
-import { type BenchmarkRow, runWork, workNames } from '../works.ts'
+import { precisionHelp, readPrecision } from '../train-plan.ts'
+import { type BenchmarkRow, networkNames, runWork, workNames } from '../works.ts'
 
 interface BenchOptions extends CommonOptions, DeviceChoice {
   readonly work?: string
+  readonly precision?: string
 }
 
 export function addBench(program: Command, run: Runner): void {
@@ -27,8 +29,13 @@ export function addBench(program: Command, run: Runner): void {
       'Measure convolutions (forward, and with both gradients) and training steps: the best of seven runs after two warm-ups. The works have the names of bench/peers.',
     )
     .option('--work <name>', `only this one: ${workNames.join(', ')}`)
+    .option('--precision <name>', `${precisionHelp}; with bf16 only whole networks are measured`)
   withDeviceOptions(command)
-  withCommonOptions(command, ['juanji bench', 'juanji bench --work simple-cnn-28-b64 --threads 1 --json'])
+  withCommonOptions(command, [
+    'juanji bench',
+    'juanji bench --work simple-cnn-28-b64 --threads 1 --json',
+    'juanji bench --work resnet18-cifar-b32 --precision bf16',
+  ])
   command.action((options: BenchOptions) => run(options, (task) => bench(task, options)))
 }
 
@@ -38,19 +45,23 @@ const digits = (value: number | undefined) =>
 async function bench({ terminal, signal, begin }: Task, options: BenchOptions): Promise<void> {
   if (options.work !== undefined && !workNames.includes(options.work))
     throw unknownName('work', options.work, workNames)
-  const works = options.work === undefined ? workNames : [options.work]
+  const precision = readPrecision(options.precision) ?? 'f32'
+  // What a convolution alone reads and writes are Variables, and those are f32.
+  const all = precision === 'f32' ? workNames : networkNames
+  const works = options.work === undefined ? all : [options.work]
   const device = await chooseDevice(options)
   begin()
   const rows: BenchmarkRow[] = []
   for (const [i, work] of works.entries()) {
     if (signal.aborted) throw new Interrupted()
     terminal.progress({ label: work, done: i, total: works.length })
-    const row = await runWork(work)
+    const row = await runWork(work, precision)
     rows.push(row)
     terminal.event({
       event: 'work',
       peer: `juanji-${version}-${device.target.name}`,
       threads: device.backend.threads,
+      ...(precision === 'f32' ? {} : { precision }),
       ...row,
     })
   }
