@@ -2,7 +2,7 @@
  * The contract of an op. Adding one is one object in a family file, its case records, one line in ops/index.ts.
  * The scheduler looks at `kind` alone, never at a name.
  */
-import type { DType } from '../base/dtype.ts'
+import type { DType, Precision } from '../base/dtype.ts'
 import type { Shape } from '../base/shape.ts'
 import type { KernelBuilder } from '../kernel/build.ts'
 import type { Combine } from '../kernel/builders/reduce/index.ts'
@@ -81,7 +81,7 @@ export interface Algorithm<A = unknown> {
   readonly name: string
   applies(node: Node<A>, target: Target): boolean
   /** Multiply-adds × 2 that the algorithm spends, padding and tails included; the smallest estimate wins. */
-  cost(node: Node<A>, target: Target): number
+  cost(node: Node<A>, target: Target, precision: Precision): number
   /** Largest error to expect, relative to the largest magnitude of the output. */
   readonly tolerance: number
   readonly acceptsStrides?: boolean

@@ -24,7 +24,8 @@ export function choose(node: Node, target: Target, choice: AlgorithmChoice = {})
   if (forced !== undefined) return forced
   const able = choice.precision === 'bf16' ? candidates.filter(({ bf16 }) => bf16 !== undefined) : []
   const among = able.length > 0 ? able : candidates
+  const cost = (algorithm: Algorithm) => algorithm.cost(node, target, choice.precision ?? 'f32')
   const finest = Math.min(...among.map(({ tolerance }) => tolerance))
   const allowed = choice.precise === true ? among.filter(({ tolerance }) => tolerance <= finest) : among
-  return allowed.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
+  return allowed.reduce((best, next) => (cost(next) < cost(best) ? next : best))
 }

@@ -1,5 +1,5 @@
 /** Turns units into kernel calls on symbolic buffers. */
-import type { StorageType } from '../base/dtype.ts'
+import type { Precision, StorageType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
@@ -32,6 +32,7 @@ export class Emitter {
   readonly #stored: ReadonlySet<Node>
   readonly #storage: ReadonlyMap<Node, StorageType>
   readonly #target: Target
+  readonly #precision: Precision
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
   readonly #workspace = new Set<PlanBuffer>()
@@ -39,11 +40,18 @@ export class Emitter {
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
   /** @param storage how stored values lie in memory where that is not their dtype */
-  constructor(accesses: Accesses, stored: ReadonlySet<Node>, storage: ReadonlyMap<Node, StorageType>, target: Target) {
+  constructor(
+    accesses: Accesses,
+    stored: ReadonlySet<Node>,
+    storage: ReadonlyMap<Node, StorageType>,
+    target: Target,
+    precision: Precision,
+  ) {
     this.#accesses = accesses
     this.#stored = stored
     this.#storage = storage
     this.#target = target
+    this.#precision = precision
   }
 
   /** Values that are outputs are written into the output's region right away. */
@@ -116,7 +124,7 @@ export class Emitter {
     const target = this.#target
     const candidates = node.op.algorithms
       .filter((other) => other.applies(node, target))
-      .map((other) => ({ name: other.name, cost: other.cost(node, target) }))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision) }))
     return { op: node.op.name, algorithm: algorithm.name, candidates }
   }
 

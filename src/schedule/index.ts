@@ -50,7 +50,7 @@ export function schedule(
   const { units, stored } = fusion
   const storage = storageTypes(nodes, fusion, kept, accesses, choice.precision)
 
-  const emitter = new Emitter(accesses, stored, storage, target)
+  const emitter = new Emitter(accesses, stored, storage, target, choice.precision ?? 'f32')
   const outputRoots = roots.slice(0, outputs.length)
   const variables = assignments.map((a) => a.variable)
   const variableRoots = roots.slice(outputs.length)

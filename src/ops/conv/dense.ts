@@ -1,4 +1,5 @@
 /** Convolutions as contractions: 1×1 as a matrix product, all others through padded strips. */
+import type { Precision } from '../../base/dtype.ts'
 import type { BuildContext, Epilogue, KernelInput, Span } from '../../graph/algorithm.ts'
 import type { Node } from '../../graph/node.ts'
 import type { Algorithm } from '../../graph/op.ts'
@@ -66,6 +67,11 @@ function columnCost(channels: number, target: Target): number {
   return Math.ceil(channels / target.lanes) * target.lanes
 }
 
+/** Operations of a multiply-add: one where two bf16 products are one instruction. */
+function productCost(target: Target, precision: Precision, terms: number): number {
+  return precision === 'bf16' && target.bf16Dot === true && terms % 2 === 0 ? 1 : 2
+}
+
 /** Weights are packed anew at every run. */
 function packCost(p: Planar, target: Target): number {
   return streamed(8 * p.kernel[0] * p.kernel[1] * p.groupIn * p.groupOut * p.groups, target)
@@ -76,7 +82,10 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
     {
       name: 'pointwise',
       applies: (node) => isPointwise(shapes(node)),
-      cost: (node) => 1.9 * multiplyAdds(shapes(node)),
+      cost: (node, target, precision) => {
+        const p = shapes(node)
+        return 0.95 * productCost(target, precision, p.groupIn) * multiplyAdds(p)
+      },
       tolerance,
       bf16: () => 'free',
       fusesEpilogue: true,
@@ -90,9 +99,10 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
     {
       name: 'direct',
       applies: () => true,
-      cost: (node, target) => {
+      cost: (node, target, precision) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut + packCost(p, target)
+        const products = productCost(target, precision, p.groupIn) * multiplyAdds(p)
+        return (products * columnCost(p.groupOut, target)) / p.groupOut + packCost(p, target)
       },
       tolerance,
       bf16: () => 'free',
@@ -129,11 +139,12 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
         const { groups, dilation, before } = shapes(node)
         return groups === 1 && dilation[1] === 1 && before[0] >= 0 && before[1] >= 0
       },
-      cost: (node, target) => {
+      cost: (node, target, precision) => {
         const p = shapes(node)
         const vectors = scatterVectors(forwardGeometry(p), target)
         const rows = p.images * p.outSize[0] * p.outSize[1] * p.kernel[0]
-        return 2 * rows * vectors * target.lanes * (p.groupOut + additionCost)
+        const product = productCost(target, precision, p.groupOut)
+        return rows * vectors * target.lanes * (product * p.groupOut + 2 * additionCost)
       },
       tolerance,
       bf16: () => 'free',
@@ -141,9 +152,8 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
         const { target } = context
         const p = shapes(node)
         const g = forwardGeometry(p)
-        const { dtype } = upstream.span.buffer
-        const shape = scatterShape(g, target, dtype, epilogue.outputs[0].buffer.dtype)
-        const form = dtype === 'bf16' ? 'bf16' : 'f32'
+        const form = formOf(context, upstream.span, p.groupOut % 2 === 0)
+        const shape = scatterShape(g, target, form, epilogue.outputs[0].buffer.dtype)
         const row = p.kernel[1] * p.groupIn
         const args = {
           groups: p.kernel[0],
@@ -156,13 +166,17 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
         } as const
         const weights = emitPack(context, weight.span, columnsOf(scatterTile(shape, target), target), args, form)
         const spans = [upstream.span, weights, epilogue.outputs[0]]
-        context.call({ spec: scatterSpec(shape), spans, ...scatterCall(shape, g, target) })
+        const counted = form === 'pairs' ? { ...g, groupOut: g.groupOut / 2 } : g
+        context.call({ spec: scatterSpec(shape), spans, ...scatterCall(shape, counted, target) })
       },
     },
     {
       name: 'pointwise',
       applies: (node) => isPointwise(shapes(node)),
-      cost: (node) => 1.9 * multiplyAdds(shapes(node)),
+      cost: (node, target, precision) => {
+        const p = shapes(node)
+        return 0.95 * productCost(target, precision, p.groupOut) * multiplyAdds(p)
+      },
       tolerance,
       bf16: () => 'free',
       fusesEpilogue: true,
@@ -176,9 +190,10 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
     {
       name: 'direct',
       applies: () => true,
-      cost: (node, target) => {
+      cost: (node, target, precision) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupIn, target)) / p.groupIn + packCost(p, target)
+        const products = productCost(target, precision, p.groupOut) * multiplyAdds(p)
+        return (products * columnCost(p.groupIn, target)) / p.groupIn + packCost(p, target)
       },
       tolerance,
       bf16: () => 'free',
@@ -211,9 +226,11 @@ export function weightGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): 
     {
       name: 'direct',
       applies: () => true,
-      cost: (node, target) => {
+      cost: (node, target, precision) => {
         const p = shapes(node)
-        return (2 * multiplyAdds(p) * columnCost(p.groupOut, target)) / p.groupOut
+        // Images make the pairs, whatever the channels are.
+        const products = productCost(target, precision, 2) * multiplyAdds(p)
+        return (products * columnCost(p.groupOut, target)) / p.groupOut
       },
       tolerance,
       bf16: () => 'f32',

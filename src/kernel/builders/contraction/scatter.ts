@@ -10,10 +10,12 @@ import type { Kernel, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { ConvGeometry } from './conv.ts'
 import { defineCopy, defineZero } from './copy.ts'
+import { copiedElementOf, elementOf, type OperandForm } from './operand-form.ts'
 import { columnsOf, defineSweep, edgeSize, storeSink, type TileSize, tileOf } from './tile.ts'
 
 export interface ScatterShape {
-  readonly upstream: StorageType
+  /** How the upstream gradient is read. */
+  readonly form: OperandForm
   readonly result: StorageType
   /** Vectors that the positions of one kernel row fill, where they are so few that their additions are written out. */
   readonly vectors: number | undefined
@@ -26,15 +28,10 @@ export function scatterVectors(g: ConvGeometry, target: Target): number {
   return Math.ceil((g.kernel[1] * g.groupIn) / target.lanes)
 }
 
-/** @param upstream elements of the upstream gradient @param result elements of what comes out */
-export function scatterShape(
-  g: ConvGeometry,
-  target: Target,
-  upstream: StorageType,
-  result: StorageType,
-): ScatterShape {
+/** @param result elements of what comes out */
+export function scatterShape(g: ConvGeometry, target: Target, form: OperandForm, result: StorageType): ScatterShape {
   const vectors = scatterVectors(g, target)
-  return { upstream, result, vectors: vectors > mostWrittenOut ? undefined : vectors }
+  return { form, result, vectors: vectors > mostWrittenOut ? undefined : vectors }
 }
 
 /** One vector wide where the positions fill no more, otherwise two. */
@@ -48,7 +45,7 @@ function panelsOfRow(tile: TileSize, vectors: number): number {
 }
 
 export function scatterSpec(shape: ScatterShape): KernelSpec {
-  const key = `scatter|${shape.upstream}|${shape.result}|${shape.vectors ?? 'many'}`
+  const key = `scatter|${shape.form}|${shape.result}|${shape.vectors ?? 'many'}`
   return { key, build: (target) => buildScatter(shape, key, target) }
 }
 
@@ -97,8 +94,8 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
   const { lanes } = target
   const tile = scatterTile(shape, target)
   const panelWidth = columnsOf(tile, target)
-  const upstream = k.buffer('upstream', shape.upstream, 'input')
-  const weights = k.buffer('weights', 'f32', 'input')
+  const upstream = k.buffer('upstream', elementOf(shape.form), 'input')
+  const weights = k.buffer('weights', copiedElementOf(shape.form), 'input')
   const output = k.buffer('y', shape.result, 'output')
   const edge = k.buffer('edge', 'f32', 'scratch')
   const sent = k.buffer('sent', 'f32', 'scratch')
@@ -185,5 +182,5 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
       k.advance(from, line)
     })
   })
-  return k.build(`scatter_f32_${tile.rows}x${panelWidth}_${shape.vectors ?? 'many'}_${target.name}`, key)
+  return k.build(`scatter_${shape.form}_${tile.rows}x${panelWidth}_${shape.vectors ?? 'many'}_${target.name}`, key)
 }
