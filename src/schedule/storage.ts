@@ -3,10 +3,12 @@
  * node is added: the kernels that write and read a value convert it on the way.
  *
  * A value that goes through memory is kept as bf16 when all of this holds:
- * - It is f32 and comes from a batch: from an input or a kernel, directly or through maps. Reductions and what maps make
- *   of them and of Variables alone are f32: statistics, losses, the scale and shift of a normalisation.
- * - Nothing that outlives the program is made of it element by element. That is what an optimizer does with the gradient
- *   of a weight, a residual connection with an output: results, Variables and all they are made of in maps stay f32.
+ * - It is f32 and comes from a batch: from an input that is no integer or from a kernel, directly or through maps.
+ *   Reductions and what maps make of them and of Variables alone are f32: statistics, losses, the scale and shift of a
+ *   normalisation.
+ * - Nothing that outlives the program is made of it in maps, as an optimizer makes weights of their gradients, or in
+ *   reductions of the last axis, as a loss is made of logits: results, Variables and what is between them and the kernels
+ *   before them stay f32.
  * - The kernel that writes it and all that read it can: maps and reductions always, the others when their algorithm says so.
  *
  * What is left are activations and their gradients between contractions. A contraction multiplies what it reads as bf16
@@ -45,14 +47,16 @@ export function storageTypes(
   return types
 }
 
-/** The roots and all that maps make them of. */
+/** The roots and all that maps and reductions of the last axis make them of. */
 function madeInto(roots: ReadonlySet<Node>): ReadonlySet<Node> {
   const found = new Set<Node>()
   const stack = [...roots]
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     if (found.has(node)) continue
     found.add(node)
-    if (node.op.kind === 'map' || node.op.kind === 'view') stack.push(...node.inputs)
+    const { op } = node
+    const lastAxis = op.kind === 'reduce' && op.axes(node.attributes).includes(node.inputs[0].shape.length - 1)
+    if (op.kind === 'map' || op.kind === 'view' || lastAxis) stack.push(...node.inputs)
   }
   return found
 }
@@ -62,7 +66,8 @@ function fromBatch(nodes: readonly Node[]): ReadonlySet<Node> {
   const found = new Set<Node>()
   for (const node of nodes) {
     const { kind } = node.op
-    const leaf = (node.op as unknown) === inputOp
+    // Integers are labels: what is made of them weighs samples.
+    const leaf = (node.op as unknown) === inputOp && node.dtype !== 'i32'
     const carried = (kind === 'map' || kind === 'view') && node.inputs.some((input) => found.has(input))
     if (kind === 'kernel' || leaf || carried) found.add(node)
   }
