@@ -5,11 +5,11 @@
  * eighth of the compiler's, which are as large as the code. For the same reason the code has no comments and the
  * declarations no maps: comments stand in the declarations, where editors look for them, and in the sources.
  *
- * What an earlier build left behind goes, so that it is not published.
+ * What an earlier build left behind goes, so that it is not published, and declarations that no program can reach.
  */
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decode, encode } from '@jridgewell/sourcemap-codec'
 
@@ -32,4 +32,20 @@ for (const entry of await readdir(at('dist'), { recursive: true, withFileTypes: 
   const file = join(entry.parentPath, entry.name)
   if (!isBuilt(file.slice(at('dist/').length))) await rm(file)
   else if (file.endsWith('.js.map')) await thin(file)
+}
+
+// Declarations: those that the package's entries lead to.
+const entries = ['index.d.ts', 'testing/index.d.ts', 'platform/node.d.ts']
+const reached = new Set<string>()
+const open = entries.map((entry) => join(at('dist'), entry))
+for (let file = open.pop(); file !== undefined; file = open.pop()) {
+  if (reached.has(file)) continue
+  reached.add(file)
+  const text = await readFile(file, 'utf8')
+  for (const [, name] of text.matchAll(/(?:from|import) ?\(?['"](\.[^'"]+)\.(?:js|ts)['"]/g))
+    open.push(`${join(dirname(file), name)}.d.ts`)
+}
+for (const entry of await readdir(at('dist'), { recursive: true, withFileTypes: true })) {
+  const file = join(entry.parentPath, entry.name)
+  if (file.endsWith('.d.ts') && !reached.has(file)) await rm(file)
 }

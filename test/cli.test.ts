@@ -82,7 +82,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--backend', 'wsm'],
-      "ConfigError: backend: there is no backend 'wsm'.\n  expected  wasm, interpret\n  fix       did you mean 'wasm'?\n",
+      "ConfigError: backend: there is no backend 'wsm'.\n  expected  native, wasm, interpret\n  fix       did you mean 'wasm'?\n",
     ],
     [
       ['train', 'digits', '--data', 'x'],
@@ -91,6 +91,14 @@ describe('wrong usage ends with 2 before any work', () => {
     [
       ['bench', '--work', 'conv3x3-64@33'],
       "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64, resnet20-cifar-b128, resnet18-cifar-b32\n  fix       did you mean 'conv3x3-64@32'?\n",
+    ],
+    [
+      ['bench', '--set', 'resnet-50'],
+      "ConfigError: set: there is no set 'resnet-50'.\n  expected  resnet18, resnet50, mobilenet-v2, convnext-t, efficientnet-b0\n  fix       did you mean 'resnet50'?\n",
+    ],
+    [
+      ['bench', '--set', 'resnet50', '--work', 'b8-1x1s1-64to64@56'],
+      'ConfigError: --work: a set is measured as a whole.\n  got       --work b8-1x1s1-64to64@56 --set resnet50\n  expected  one of the two\n  fix       leave --set out to measure one layer\n',
     ],
     [
       ['explain', 'convolution'],

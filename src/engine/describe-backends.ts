@@ -29,7 +29,7 @@ async function describeBackend(name: BackendName): Promise<BackendReport> {
       return {
         name,
         available: simd.available,
-        remark: simd.available ? 'WebAssembly, the fast one' : simd.reason,
+        remark: simd.available ? 'WebAssembly, fast everywhere' : simd.reason,
         features: {
           simd,
           relaxedSimd,

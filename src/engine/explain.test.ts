@@ -57,8 +57,12 @@ describe('explainChoice', () => {
   ]
 
   it('compares the candidates by their estimated costs', () => {
-    expect(explainChoice({ op: 'conv', algorithm: 'winograd', candidates })).toBe('direct is estimated at 2.50×')
-    expect(explainChoice({ op: 'conv', algorithm: 'direct', candidates })).toBe('winograd is estimated cheaper (0.40×)')
+    expect(explainChoice({ op: 'conv', algorithm: 'winograd', candidates })).toBe(
+      'estimated cost of others: direct 2.50×',
+    )
+    expect(explainChoice({ op: 'conv', algorithm: 'direct', candidates })).toBe(
+      'asked for; estimated cost of others: winograd 0.40×',
+    )
   })
 
   it('says when there was nothing to choose', () => {

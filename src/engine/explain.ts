@@ -80,19 +80,19 @@ function explainCall(call: ProfiledCall, peak: Peak): ExplainedCall {
   }
 }
 
-/** `direct: the only one that applies`, `winograd: direct would cost 2.1 times as much`. */
+/** Whether the choice was not left to the estimated costs: something was asked for, such as `precise`. */
+export function isByRequest({ algorithm, candidates }: Choice): boolean {
+  const own = candidates.find(({ name }) => name === algorithm)?.cost ?? 0
+  return candidates.some(({ cost }) => cost < own)
+}
+
+/** `estimated cost of others: direct 2.33×, winograd2 1.60×`. */
 export function explainChoice(choice: Choice | undefined): string {
   if (choice === undefined) return 'one loop for what is fused into it'
   const { algorithm, candidates } = choice
-  const chosen = candidates.find(({ name }) => name === algorithm)
+  const own = candidates.find(({ name }) => name === algorithm)?.cost ?? Number.NaN
   const others = candidates.filter(({ name }) => name !== algorithm)
   if (others.length === 0) return 'the only one that applies'
-  const compared = others.map(({ name, cost }) => {
-    const ratio = chosen === undefined || chosen.cost <= 0 ? Number.NaN : cost / chosen.cost
-    if (!Number.isFinite(ratio)) return `${name} applies too`
-    return ratio < 1
-      ? `${name} is estimated cheaper (${ratio.toFixed(2)}×)`
-      : `${name} is estimated at ${ratio.toFixed(2)}×`
-  })
-  return compared.join(', ')
+  const compared = others.map(({ name, cost }) => `${name} ${(cost / own).toFixed(2)}×`).join(', ')
+  return `${isByRequest(choice) ? 'asked for; ' : ''}estimated cost of others: ${compared}`
 }

@@ -71,22 +71,26 @@ export async function profileProgram(
   options: ProfileOptions = {},
 ): Promise<Profile> {
   const { device, plan } = program
-  const peak = await peakOf(device)
-  return program.inspect(inputs, async (instructions, table, bound) => {
-    const costs = plan.calls.map((call, i) => costOf(call, instructions[i], device, variableNames(plan.regions)))
+  await peakOf(device)
+  const profile = await program.inspect(inputs, async (instructions, table, bound) => {
+    const variables = variableNames(plan.regions)
+    const costs = plan.calls.map((call, i) => costOf(call, instructions[i], device, variables))
     const { wholeMs, rounds } = await timeWhole(device, table, bound, options.rounds ?? 5)
     const times = await timeCalls(device, instructions, bound, rounds)
-    const { name } = device.target
     return {
-      backend: name,
+      backend: device.target.name,
       threads: device.backend.threads,
-      peak,
       calls: costs.map((cost, i) => ({ ...cost, ms: times[i] })),
       wholeMs,
       memory: profiledMemory(program, inputs, instructions),
     }
   })
+  // Rates of calls that take microseconds are no measure.
+  const rates = profile.calls.map(({ flops = 0, ms }) => (ms < leastMs ? 0 : flops / ms / 1e6))
+  return { ...profile, peak: await peakOf(device, Math.max(0, ...rates)) }
 }
+
+const leastMs = 0.1
 
 function variableNames(regions: Program['plan']['regions']): readonly (string | undefined)[] {
   return regions.map((region) => (region.kind === 'variable' ? region.variable.name : undefined))

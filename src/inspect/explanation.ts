@@ -25,11 +25,16 @@ const rate = (value: number | undefined): string =>
 
 const percent = (share: number | undefined): string => (share === undefined ? '' : `${Math.round(100 * share)}%`)
 
-/** What a call is there for: `direct conv`, `direct pack`; for what has no choice `map`. */
+/** What a call does for its algorithm: `direct conv`, `direct pack`, `winograd4 weights`; without a choice `map`. */
 function howOf({ kernel, choice }: ExplainedCall): string {
-  const [kind] = /^[a-z]+/i.exec(kernel) ?? [kernel]
-  return choice === undefined || choice.algorithm === kind ? kind : `${choice.algorithm} ${kind}`
+  const words = kernel.split('_')
+  const part = words.findLast((word) => parts.has(word)) ?? words[0]
+  const kind = part === choice?.algorithm ? '' : part.replace(/\d.*$/, '')
+  return [choice?.algorithm ?? '', kind].filter((text) => text !== '').join(' ')
 }
+
+/** Words of a kernel's name that tell it from the others of its algorithm. */
+const parts: ReadonlySet<string> = new Set(['weights', 'gradient', 'tiles'])
 
 const nameOf = ({ origin, ops }: ExplainedCall): string => (origin === undefined ? ops : `${origin} ${ops}`)
 
@@ -117,17 +122,34 @@ function longestCalls({ calls, total }: Explanation, columns: number): string[] 
   })
 }
 
-/** Each choice of an algorithm once, with how often it was made. */
+/** How often each algorithm was chosen for each op, and what the others were estimated at. */
 function choices(calls: readonly ExplainedCall[]): string[] {
-  const counts = new Map<string, number>()
-  const seen = new Set<unknown>()
-  for (const { choice, why } of calls) {
-    if (choice === undefined || seen.has(choice)) continue
-    seen.add(choice)
-    const text = `${choice.op}: ${choice.algorithm}, ${why}`
-    counts.set(text, (counts.get(text) ?? 0) + 1)
+  const groups = new Map<string, Set<NonNullable<ExplainedCall['choice']>>>()
+  for (const { choice } of calls) {
+    if (choice === undefined) continue
+    const key = `${choice.op}: ${choice.algorithm}`
+    groups.set(key, (groups.get(key) ?? new Set()).add(choice))
   }
-  return [...counts].map(([text, count]) => `  ${text}${count === 1 ? '' : ` (${count} times)`}`)
+  return [...groups].map(([key, group]) => {
+    const times = group.size === 1 ? '' : ` ${group.size} times`
+    const others = estimates([...group])
+    return `  ${key}${times}, ${others === '' ? 'the only one that applies' : `estimated cost of others: ${others}`}`
+  })
+}
+
+/** Of all that was not chosen, from the lowest to the highest: `direct 1.54–2.33×, winograd2 1.04×`. */
+function estimates(group: readonly NonNullable<ExplainedCall['choice']>[]): string {
+  const found = new Map<string, number[]>()
+  for (const { algorithm, candidates } of group) {
+    const own = candidates.find(({ name }) => name === algorithm)?.cost ?? Number.NaN
+    for (const { name, cost } of candidates)
+      if (name !== algorithm) found.set(name, [...(found.get(name) ?? []), cost / own])
+  }
+  const range = (ratios: readonly number[]) => {
+    const [least, most] = [Math.min(...ratios), Math.max(...ratios)].map((ratio) => ratio.toFixed(2))
+    return least === most ? `${least}×` : `${least}–${most}×`
+  }
+  return [...found].map(([name, ratios]) => `${name} ${range(ratios)}`).join(', ')
 }
 
 /**

@@ -26,7 +26,7 @@ export type {
 
 export const platformName = 'browser' as const
 
-export type { Compiler, LibraryCache, NativeFunction, NativeTools } from './native.ts'
+export type { Compiler, LibraryCache, NativeTools } from './native.ts'
 
 // ── files ──
 

@@ -1,12 +1,5 @@
 /** What machine code made at run time needs of the place: a compiler, a folder for its output, calls into it. */
 
-/** A function of a shared library. Pointers are numbers; typed arrays are handed over by address. */
-export interface NativeFunction {
-  (...args: readonly unknown[]): unknown
-  /** The same on a thread of its own: the event loop goes on. */
-  async(...args: readonly unknown[]): Promise<unknown>
-}
-
 export interface Compiler {
   readonly path: string
   /** Changes when the compiler at this path does. */
@@ -38,8 +31,8 @@ export interface NativeTools {
   compile(compiler: Compiler, args: readonly string[], source: string, timeoutMs: number): Promise<CompilerOutcome>
   /** @throws UnsupportedError when neither this folder nor a temporary one can be used */
   openLibraryCache(folder: string): Promise<LibraryCache>
-  /** @param signatures C prototypes */
-  loadLibrary<K extends string>(path: string, signatures: Readonly<Record<K, string>>): Record<K, NativeFunction>
+  /** Loads an addon by Node-API. @returns what it exports */
+  loadAddon(path: string): unknown
   /** SHA-256 in hexadecimal. */
   hash(text: string): string
   /** Bytes the process may still take; undefined where nothing tells. */

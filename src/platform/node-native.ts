@@ -1,4 +1,4 @@
-/** Node's side of machine code made at run time: finding and running a C compiler, keeping its libraries, koffi. */
+/** Node's side of machine code made at run time: finding and running a C compiler, keeping and loading its libraries. */
 import { spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
@@ -6,7 +6,7 @@ import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import { UnsupportedError } from '../base/errors.ts'
-import type { Compiler, CompilerOutcome, LibraryCache, NativeFunction, NativeTools } from './native.ts'
+import type { Compiler, CompilerOutcome, LibraryCache, NativeTools } from './native.ts'
 import { makeWithParents } from './node-files.ts'
 
 /** At most so many libraries, and so many bytes of them, are kept; the longest unused go first. */
@@ -17,8 +17,8 @@ const abandonedMs = 3_600_000
 /** A library that is used says so at most this often. */
 const touchMs = 24 * 3_600_000
 
-/** @throws UnsupportedError on Windows, and where koffi is missing */
-export async function openNativeTools(): Promise<NativeTools> {
+/** @throws UnsupportedError on Windows */
+export function openNativeTools(): NativeTools {
   if (process.platform === 'win32') {
     throw new UnsupportedError({
       where: 'native backend',
@@ -26,33 +26,15 @@ export async function openNativeTools(): Promise<NativeTools> {
       fix: "use the backend 'wasm'",
     })
   }
-  let koffi: typeof import('koffi').default
-  try {
-    koffi = (await import('koffi')).default
-  } catch (error) {
-    throw new UnsupportedError({
-      where: 'native backend',
-      what: `the package koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}`,
-      fix: 'npm install koffi',
-    })
-  }
   return {
     machine: `${process.platform} ${process.arch}`,
     findCompiler,
     compile,
     openLibraryCache,
-    loadLibrary<K extends string>(path: string, signatures: Readonly<Record<K, string>>) {
-      const library = koffi.load(path)
-      const entries = Object.entries<string>(signatures).map(([name, signature]) => {
-        const call = library.func(signature)
-        const direct = ((...args: readonly unknown[]) => call(...args)) as NativeFunction
-        direct.async = (...args) =>
-          new Promise((done, failed) => {
-            call.async(...args, (error: Error | null, result: unknown) => (error ? failed(error) : done(result)))
-          })
-        return [name, direct]
-      })
-      return Object.fromEntries(entries) as Record<K, NativeFunction>
+    loadAddon: (path) => {
+      const addon = { exports: {} }
+      process.dlopen(addon, path)
+      return addon.exports
     },
     hash: (text) => createHash('sha256').update(text).digest('hex'),
     availableMemory,

@@ -40,7 +40,7 @@ export type {
 
 export const platformName: Platform['platformName'] = 'node'
 
-export type { Compiler, LibraryCache, NativeFunction, NativeTools } from './native.ts'
+export type { Compiler, LibraryCache, NativeTools } from './native.ts'
 
 // ── files ──
 

@@ -75,8 +75,8 @@ export interface Platform {
    */
   startPictureWorker(resampler: string, name: string): Promise<PlatformWorker>
   /**
-   * What machine code made at run time needs: a compiler, a place for libraries, calls into them.
-   * @throws UnsupportedError in a page, on Windows, and where the package that calls is missing
+   * What machine code made at run time needs: a compiler, a place for libraries, a way to load them.
+   * @throws UnsupportedError in a page and on Windows
    */
   nativeTools(): Promise<NativeTools>
 

@@ -1,6 +1,6 @@
 /** Turns units into kernel calls on symbolic buffers. */
 import type { Precision, StorageType } from '../base/dtype.ts'
-import { sizeOf } from '../base/shape.ts'
+import { sameShape, sizeOf } from '../base/shape.ts'
 import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
 import { mergeAxes } from '../graph/layout.ts'
@@ -8,7 +8,7 @@ import type { InputAttributes, Node, Variable, VariableAttributes } from '../gra
 import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec } from '../kernel/builders/map.ts'
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Access, type Accesses, contiguous } from './access.ts'
+import { type Access, type Accesses, contiguous, isWhole } from './access.ts'
 import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
 import type { Choice, Region } from './plan.ts'
@@ -26,8 +26,20 @@ export interface EmittedCall extends KernelCall {
   readonly choice?: Choice
 }
 
+/**
+ * In calls `first` to `last` every element of `to` is written right after the one of `from` at its place was read, and
+ * they read no other of `from`: one memory can hold both, if nothing needs `from` afterwards.
+ */
+export interface Overwrite {
+  readonly from: PlanBuffer
+  readonly to: PlanBuffer
+  readonly first: number
+  readonly last: number
+}
+
 export class Emitter {
   readonly calls: EmittedCall[] = []
+  readonly overwrites: Overwrite[] = []
   readonly #accesses: Accesses
   readonly #stored: ReadonlySet<Node>
   readonly #storage: ReadonlyMap<Node, StorageType>
@@ -223,6 +235,26 @@ export class Emitter {
     const [{ shape }] = unit.members
     const destinations = outputs.map((node) => ({ span: this.#span(node), layout: contiguous(shape) }))
     this.#map(shape, { ...gathered, chain }, destinations, unit.members.map((node) => node.op.name).join('·'))
+    const reads = gathered.operands.map((access) => ({
+      buffer: this.#readable(access).buffer,
+      inPlace: isWhole(access) && sameShape(access.layout.shape, shape),
+    }))
+    this.#mayOverwriteOperands(this.calls.length - 1, reads, destinations)
+  }
+
+  /** Notes which of what the calls from `first` on read may be overwritten by what they write. */
+  #mayOverwriteOperands(
+    first: number,
+    reads: readonly { readonly buffer: BufferRef; readonly inPlace: boolean }[],
+    outputs: readonly { readonly span: Span }[],
+  ): void {
+    const last = this.calls.length - 1
+    const once = reads.filter(({ buffer }) => reads.filter((other) => other.buffer === buffer).length === 1)
+    const free = once.filter(({ inPlace }) => inPlace).map(({ buffer }) => buffer as PlanBuffer)
+    for (const { span } of outputs) {
+      const to = span.buffer as PlanBuffer
+      for (const from of free) if (from.dtype === to.dtype) this.overwrites.push({ from, to, first, last })
+    }
   }
 
   #emitCopy(access: Access, to: Span, label: string, from?: Span): void {
@@ -321,6 +353,16 @@ export class Emitter {
       constants: gathered.constants,
       outputs: outputs.map((node) => this.#span(node)),
     }
+    const first = this.calls.length
     algorithm.build(main, inputs, epilogue, context)
+    const reads = [
+      ...inputs.map(({ span }) => ({ buffer: span.buffer, inPlace: false })),
+      ...gathered.operands.map((access, i) => ({
+        buffer: operands[i].span.buffer,
+        inPlace: operands[i].access === 'same' && isWhole(access),
+      })),
+    ]
+    const written = epilogue.outputs.map((span) => ({ span }))
+    this.#mayOverwriteOperands(first, reads, written)
   }
 }

@@ -2,11 +2,11 @@
  * Second stage: which nodes become one kernel. Elementwise neighbours merge, reductions over the same values are one pass,
  * and maps join the reduction or contraction beside them.
  */
-import { sameShape, sizeOf, stridesOf } from '../base/shape.ts'
+import { sameShape, sizeOf } from '../base/shape.ts'
 import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Access, type Accesses, isContiguous } from './access.ts'
+import { type Accesses, isContiguous, isWhole } from './access.ts'
 import { type AlgorithmChoice, choose } from './choose.ts'
 
 /**
@@ -22,6 +22,8 @@ export interface Unit {
   readonly front: Set<Node>
   algorithm: Algorithm | undefined
   readonly dependencies: Set<Unit>
+  /** Units that have this one among their dependencies. */
+  readonly dependents: Set<Unit>
 }
 
 export interface Fusion {
@@ -98,14 +100,17 @@ class Fuser {
         ? [this.#accesses.behind(node).source]
         : node.inputs.map((input) => this.#accesses.of(input).source),
     )
-    const dependencies = new Set<Unit>()
+    const mains = kind === 'reduce' || kind === 'kernel' ? [node] : []
+    const sets = { front: new Set<Node>(), dependencies: new Set<Unit>(), dependents: new Set<Unit>() }
+    const own: Unit = { members: [node], mains, algorithm, ...sets }
+    this.#unitOf.set(node, own)
     for (const source of sources) {
       const unit = this.#unitOf.get(source)
-      if (unit !== undefined) dependencies.add(unit)
-      this.#readers.set(source, [...this.#readersOf(source), node])
+      if (unit !== undefined) connect(own, unit)
+      const readers = this.#readers.get(source)
+      if (readers === undefined) this.#readers.set(source, [node])
+      else readers.push(node)
     }
-    const mains = kind === 'reduce' || kind === 'kernel' ? [node] : []
-    this.#unitOf.set(node, { members: [node], mains, front: new Set(), algorithm, dependencies })
   }
 
   #readersOf(node: Node): readonly Node[] {
@@ -139,11 +144,14 @@ class Fuser {
     consumer.mains.push(...producer.mains)
     for (const node of producer.front) consumer.front.add(node)
     consumer.algorithm ??= producer.algorithm
-    for (const dependency of producer.dependencies) consumer.dependencies.add(dependency)
-    consumer.dependencies.delete(producer)
     for (const node of producer.members) this.#unitOf.set(node, consumer)
-    for (const unit of new Set(this.#unitOf.values())) {
-      if (unit !== consumer && unit.dependencies.delete(producer)) unit.dependencies.add(consumer)
+    for (const dependency of producer.dependencies) {
+      dependency.dependents.delete(producer)
+      if (dependency !== consumer) connect(consumer, dependency)
+    }
+    for (const dependent of producer.dependents) {
+      dependent.dependencies.delete(producer)
+      if (dependent !== consumer) connect(dependent, consumer)
     }
     return true
   }
@@ -308,20 +316,15 @@ class Fuser {
   }
 }
 
+function connect(unit: Unit, dependency: Unit): void {
+  unit.dependencies.add(dependency)
+  dependency.dependents.add(unit)
+}
+
 /** Whether two reductions walk over the same axes of the same shape. */
 function sameSpace(a: Node, b: Node): boolean {
   if (a.op.kind !== 'reduce' || b.op.kind !== 'reduce') return false
   return sameShape(a.inputs[0].shape, b.inputs[0].shape) && sameShape(a.op.axes(a.attributes), b.op.axes(b.attributes))
-}
-
-/**
- * Whether an access reads its source from the first to the last element: at most its shape is another. Axes of 1 are not
- * special: a value repeated along an axis is no such access because that axis happens to be 1.
- */
-function isWhole({ source, layout }: Access): boolean {
-  const strides = stridesOf(layout.shape)
-  const plain = layout.strides.every((stride, axis) => stride === strides[axis])
-  return layout.offset === 0 && plain && sizeOf(layout.shape) === sizeOf(source.shape)
 }
 
 /** Epilogues read operands of the output's shape, one value a channel, or one value. */

@@ -7,7 +7,7 @@ import { Accesses, isContiguous } from './access.ts'
 import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
-import { layOut, mostLive } from './memory.ts'
+import { type Lifetime, layOut, mostLive, shareMemory } from './memory.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
 import { storageTypes } from './storage.ts'
@@ -64,7 +64,8 @@ export function schedule(
 function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly Variable[], target: Target): Plan {
   const regions: Region[] = [{ kind: 'arena' }]
   const regionOf = new Map<PlanBuffer, number>()
-  const temporaries = new Map<PlanBuffer, { first: number; last: number }>()
+  const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
+  const lives = new Map<PlanBuffer, Lifetime>()
   for (const [i, call] of emitter.calls.entries()) {
     for (const { buffer } of call.spans) {
       const planned = buffer as PlanBuffer
@@ -74,19 +75,16 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
         regions.push(planned.region)
         continue
       }
-      const life = temporaries.get(planned)
-      if (life === undefined) temporaries.set(planned, { first: i, last: i })
-      else life.last = i
+      const first = lives.get(planned)?.first ?? i
+      lives.set(planned, { bytes: bytes(planned.dtype, planned.size), first, last: i })
     }
   }
-  const buffers = [...temporaries.keys()]
-  const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
-  const lifetimes = buffers.map((buffer) => ({
-    bytes: bytes(buffer.dtype, buffer.size),
-    ...(temporaries.get(buffer) as { first: number; last: number }),
-  }))
+  const shared = shareMemory(lives, emitter.overwrites)
+  const buffers = [...lives.keys()]
+  const lifetimes = [...lives.values()]
   const { offsets, bytes: arenaBytes } = layOut(lifetimes)
   const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
+  for (const [buffer, home] of shared) offsetOf.set(buffer, offsetOf.get(home) as number)
   const place = (call: EmittedCall): PlannedCall => ({
     spec: call.spec,
     places: call.spans.map(({ buffer, offset }) => ({

@@ -1,7 +1,7 @@
 /** The devices that tests run on, from the definition of the language to the machine. */
-import { environment } from '#platform'
 import { createInterpretBackend, type InterpretOptions } from '../backends/interpret/index.ts'
-import { createDevice, Device, describeBackends } from '../engine/index.ts'
+import { createDevice, Device } from '../engine/index.ts'
+import { whyNoNative } from './why-no-native.ts'
 
 export interface TestDevice {
   readonly name: string
@@ -47,10 +47,9 @@ export const testDevices: readonly TestDevice[] = [
 
 /** Where there is no compiler, or JUANJI_TEST_NATIVE=0 says so, the tests run without them. */
 async function nativeDevices(): Promise<TestDevice[]> {
-  if (environment('JUANJI_TEST_NATIVE') === '0') return []
-  const native = (await describeBackends()).find(({ name }) => name === 'native')
-  if (native?.available !== true) {
-    console.warn(`native is not tested: ${native?.remark}`)
+  const missing = await whyNoNative()
+  if (missing !== undefined) {
+    console.warn(`native devices are ${missing}`)
     return []
   }
   const make = (threads: number) => createDevice({ backend: 'native', threads, nativeExpressions: true })

@@ -5,7 +5,7 @@ import { makeDataset } from '../data/dataset.ts'
 import { Device, useDevice } from '../engine/index.ts'
 import * as nn from '../nn/index.ts'
 import { init } from '../nn/model.ts'
-import { sgd } from '../optim/index.ts'
+import { adam, sgd } from '../optim/index.ts'
 import {
   type ArgumentType,
   compile,
@@ -17,6 +17,7 @@ import {
 import { errorText } from '../testing/error-text.ts'
 import { fit } from './fit.ts'
 import { checkMemory, largestBatchThatFits } from './memory.ts'
+import { TrainStep } from './step.ts'
 
 /** Steps that take 10 MB and 3 MB a sample, where there are `available`. */
 const planned = (available: number | undefined, asked: number[] = []) => {
@@ -85,7 +86,9 @@ describe('a step that does not fit', () => {
 describe('with a machine that has little memory', () => {
   let previous: Device | undefined
   let device: Device | undefined
-  const small = async (limit: number): Promise<Device> => {
+  let limit = 0
+  const small = async (bytes: number): Promise<Device> => {
+    limit = bytes
     const backend = createWasmBackend({ threads: 1 })
     const limited = new Proxy(backend, {
       get(target, name) {
@@ -115,7 +118,16 @@ describe('with a machine that has little memory', () => {
     nn.sequential(nn.conv2d(16, 3, { padding: 1 }), nn.batchNorm(), nn.relu(), nn.globalAvgPool(), nn.linear(2))
 
   it('fit ends before anything is touched, and what it proposes runs', async () => {
-    await small(1.2e6)
+    // What 32 samples take, and a bit less than that.
+    await small(2 ** 32)
+    const model = init(net(), { input: [16, 16, 1], seed: 0 })
+    model.train()
+    const parts = { model, optimizer: adam(), loss: crossEntropy, seed: 0, accumulate: 1 }
+    const whole = await new TrainStep(parts).memory(
+      { shape: [32, 16, 16, 1], dtype: 'f32' },
+      { shape: [32], dtype: 'i32' },
+    )
+    limit = 0.7 * whole.bytes
     let begun = false
     const onBegin = async () => {
       begun = true

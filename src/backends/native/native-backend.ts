@@ -1,5 +1,5 @@
 /** The native backend: kernels as machine code, memory outside of JavaScript, a pool of threads that walks tables. */
-import { cacheFolder, hardwareThreads, joinPath, type NativeFunction, nativeTools } from '#platform'
+import { cacheFolder, hardwareThreads, joinPath, nativeTools } from '#platform'
 import { bytesPerElement, type StorageType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
@@ -15,7 +15,7 @@ import {
 import { makeBallast } from '../ballast.ts'
 import { fromMemory, toMemoryType } from '../memory-type.ts'
 import { type CodeMaker, entryName, library, NativeKernels } from './kernels.ts'
-import { runtimeSignatures, runtimeSource } from './runtime-source.ts'
+import { type Runtime, runtimeSource } from './runtime-source.ts'
 import { layOutTable, type NativeLayout } from './table.ts'
 import { bestInstructions, featureBits, type NativeInstructions, nativeTarget } from './target.ts'
 
@@ -31,8 +31,6 @@ export interface NativeOptions {
   /** A compiler that takes longer for one kernel is stopped; default 60,000. */
   readonly compilerTimeoutMs?: number
 }
-
-type Runtime = Record<keyof typeof runtimeSignatures, NativeFunction>
 
 /** Tables with less work than this run at once on the calling thread. */
 const inlineWork = 200_000
@@ -62,9 +60,9 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
   const { compilerTimeoutMs: timeoutMs = 60_000 } = options
   const maker: CodeMaker = { tools, compiler, cache, parallel: hardwareThreads(), timeoutMs }
   try {
-    const { path } = await library(maker, runtimeSource, ['-pthread'], 'the runtime')
-    const runtime = tools.loadLibrary(path, runtimeSignatures)
-    const features = runtime.features() as number
+    const { path } = await library(maker, runtimeSource, runtimeFlags(tools.machine), 'the runtime')
+    const runtime = tools.loadAddon(path) as Runtime
+    const features = runtime.features()
     const instructions = options.instructions ?? bestInstructions(features)
     if (instructions !== 'plain' && (features & featureBits[instructions]) === 0)
       throw new Error(`this processor has no ${instructions}`)
@@ -77,6 +75,11 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
       fix: "use another C compiler (JUANJI_CC names one), or the backend 'wasm'",
     })
   }
+}
+
+/** Symbols of Node itself are found when the addon is loaded. */
+function runtimeFlags(machine: string): string[] {
+  return machine.startsWith('darwin') ? ['-pthread', '-undefined', 'dynamic_lookup'] : ['-pthread']
 }
 
 class NativeBlock implements Block {
@@ -156,12 +159,12 @@ export class NativeBackend implements Backend {
     this.#runtime = runtime
     this.#availableMemory = maker.tools.availableMemory
     this.#kernels = new NativeKernels(maker, instructions, this.target.lanes, (path) => {
-      const address = runtime.symbol(path, entryName) as number
-      if (address === 0) throw new BackendFailure(`${path} cannot be loaded: ${runtime.failure()}`)
+      const address = runtime.symbol(path, entryName)
+      if (typeof address === 'string') throw new BackendFailure(`${path} cannot be loaded: ${address}`)
       return address
     })
     // With more threads than processors a spinning one keeps another from its work.
-    this.#pool = runtime.openPool(threads, threads > hardwareThreads() ? 50 : spins) as number
+    this.#pool = runtime.openPool(threads, threads > hardwareThreads() ? 50 : spins)
     if (this.#pool === 0) throw new Error(`${threads} threads could not be started`)
   }
 
@@ -185,7 +188,7 @@ export class NativeBackend implements Backend {
     const available = this.#availableMemory()
     // The system hands out more than it has and kills the process later: better an error now.
     const fits = available === undefined || reserved < available || reserved < 2 ** 26
-    const address = fits ? (this.#runtime.allocate(reserved) as number) : 0
+    const address = fits ? this.#runtime.allocate(reserved) : 0
     if (address === 0) {
       throw new UnsupportedError({
         where: 'native backend',
@@ -261,9 +264,8 @@ export class NativeBackend implements Backend {
       const scratch = this.#scratchFor(layout.scratchBytes)
       const inline = layout.work < inlineWork
       const { address } = scratch.block
-      const args = [this.#pool, block.address, instructions, address, scratch.bytes, inline ? 1 : this.threads]
-      if (inline) this.#runtime.run(...args)
-      else await this.#runtime.run.async(...args)
+      if (inline) this.#runtime.run(this.#pool, block.address, instructions, address, scratch.bytes, 1)
+      else await this.#runtime.runLater(this.#pool, block.address, instructions, address, scratch.bytes, this.threads)
     })
   }
 

@@ -1,6 +1,7 @@
 /**
- * The part of the backend that is C: memory, a pool of threads, and the walk over a table. It is compiled without
- * assumptions about the processor and says what the processor can do.
+ * The part of the backend that is C: memory, a pool of threads, and the walk over a table, as an addon by Node-API, whose
+ * binary interface is stable; the few declarations of it that are needed are written down here, since headers are not
+ * installed with every Node. It is compiled without assumptions about the processor and says what the processor can do.
  *
  * A walk has no barrier that all threads must reach. Every instruction counts the tasks that were claimed and those that
  * are finished; a thread goes on when all are finished, so one that lost its processor between two tasks holds up nobody.
@@ -142,7 +143,7 @@ static void *work(void *argument) {
   }
 }
 
-EXPORT void juanji_close_pool(int64_t address) {
+static void close_pool(int64_t address) {
   pool *p = (pool *)address;
   atomic_store(&p->closing, 1);
   pthread_mutex_lock(&p->mutex);
@@ -155,8 +156,8 @@ EXPORT void juanji_close_pool(int64_t address) {
   free(p);
 }
 
-/* Address of a pool of that many threads, the caller of juanji_run being the first; 0 where they cannot be had. */
-EXPORT int64_t juanji_open_pool(int32_t threads, int32_t spins) {
+/* Address of a pool of that many threads, the caller of run being the first; 0 where they cannot be had. */
+static int64_t open_pool(int32_t threads, int32_t spins) {
   pool *p;
   if (posix_memalign((void **)&p, 64, sizeof(pool)) != 0) return 0;
   memset(p, 0, sizeof(pool));
@@ -176,12 +177,12 @@ EXPORT int64_t juanji_open_pool(int32_t threads, int32_t spins) {
     p->threads++;
   }
   if (p->threads == threads) return (int64_t)p;
-  juanji_close_pool((int64_t)p);
+  close_pool((int64_t)p);
   return 0;
 }
 
 /* Runs a table. With one thread the pool is left asleep. One call at a time for each pool. */
-EXPORT void juanji_run(int64_t address, int64_t table, int32_t count, int64_t scratch, int64_t scratch_bytes, int32_t threads) {
+static void run(int64_t address, int64_t table, int32_t count, int64_t scratch, int64_t scratch_bytes, int32_t threads) {
   pool *p = (pool *)address;
   job j = {(instruction *)table, count, (char *)scratch, scratch_bytes};
   for (int32_t i = 0; i < count; i++) {
@@ -206,7 +207,7 @@ EXPORT void juanji_run(int64_t address, int64_t table, int32_t count, int64_t sc
 /* Large blocks go back to the system when they are freed. */
 static const int64_t large = 1 << 20;
 
-EXPORT int64_t juanji_allocate(int64_t bytes) {
+static int64_t allocate_block(int64_t bytes) {
   if (bytes >= large) {
     void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return block == MAP_FAILED ? 0 : (int64_t)block;
@@ -215,25 +216,12 @@ EXPORT int64_t juanji_allocate(int64_t bytes) {
   return posix_memalign(&block, 64, bytes) == 0 ? (int64_t)block : 0;
 }
 
-EXPORT void juanji_free(int64_t address, int64_t bytes) {
+static void free_block(int64_t address, int64_t bytes) {
   if (bytes >= large) munmap((void *)address, bytes);
   else free((void *)address);
 }
 
-EXPORT void juanji_write(int64_t address, const uint8_t *from, int64_t bytes) { memcpy((void *)address, from, bytes); }
-EXPORT void juanji_read(int64_t address, uint8_t *to, int64_t bytes) { memcpy(to, (void *)address, bytes); }
-
-/* Address of a symbol of a library, 0 where it cannot be loaded: then juanji_failure says why. Libraries stay loaded. */
-EXPORT int64_t juanji_symbol(const char *path, const char *name) {
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  return library == NULL ? 0 : (int64_t)dlsym(library, name);
-}
-EXPORT const char *juanji_failure(void) {
-  const char *text = dlerror();
-  return text == NULL ? "" : text;
-}
-
-EXPORT int32_t juanji_features(void) {
+static int32_t features(void) {
   int32_t features = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -250,18 +238,159 @@ EXPORT int32_t juanji_features(void) {
 #endif
   return features;
 }
+
+/* Node-API. */
+
+typedef struct env_s *napi_env;
+typedef struct value_s *napi_value;
+typedef struct info_s *napi_callback_info;
+typedef struct deferred_s *napi_deferred;
+typedef struct work_s *napi_async_work;
+typedef napi_value callback(napi_env, napi_callback_info);
+extern int napi_get_cb_info(napi_env, napi_callback_info, size_t *, napi_value *, napi_value *, void **);
+extern int napi_get_value_int64(napi_env, napi_value, int64_t *);
+extern int napi_get_value_string_utf8(napi_env, napi_value, char *, size_t, size_t *);
+extern int napi_get_typedarray_info(napi_env, napi_value, int *, size_t *, void **, napi_value *, size_t *);
+extern int napi_get_undefined(napi_env, napi_value *);
+extern int napi_create_int64(napi_env, int64_t, napi_value *);
+extern int napi_create_string_utf8(napi_env, const char *, size_t, napi_value *);
+extern int napi_create_function(napi_env, const char *, size_t, callback *, void *, napi_value *);
+extern int napi_set_named_property(napi_env, napi_value, const char *, napi_value);
+extern int napi_create_promise(napi_env, napi_deferred *, napi_value *);
+extern int napi_resolve_deferred(napi_env, napi_deferred, napi_value);
+extern int napi_create_async_work(napi_env, napi_value, napi_value, void (*)(napi_env, void *), void (*)(napi_env, int, void *), void *, napi_async_work *);
+extern int napi_queue_async_work(napi_env, napi_async_work);
+extern int napi_delete_async_work(napi_env, napi_async_work);
+
+#define MOST_ARGUMENTS 6
+typedef struct { napi_value values[MOST_ARGUMENTS]; int64_t n[MOST_ARGUMENTS]; } arguments;
+
+/* The arguments of a call; n has those that are numbers. */
+static arguments arguments_of(napi_env env, napi_callback_info info) {
+  arguments a = {0};
+  size_t count = MOST_ARGUMENTS;
+  napi_get_cb_info(env, info, &count, a.values, NULL, NULL);
+  for (size_t i = 0; i < count && i < MOST_ARGUMENTS; i++) napi_get_value_int64(env, a.values[i], a.n + i);
+  return a;
+}
+
+static napi_value number(napi_env env, int64_t n) {
+  napi_value value = NULL;
+  napi_create_int64(env, n, &value);
+  return value;
+}
+
+static napi_value nothing(napi_env env) {
+  napi_value value = NULL;
+  napi_get_undefined(env, &value);
+  return value;
+}
+
+static void *bytes_of(napi_env env, napi_value array) {
+  void *data = NULL;
+  napi_get_typedarray_info(env, array, NULL, NULL, &data, NULL, NULL);
+  return data;
+}
+
+#define FUNCTION(name) static napi_value js_##name(napi_env env, napi_callback_info info)
+
+FUNCTION(features) { return (void)info, number(env, features()); }
+FUNCTION(openPool) { arguments a = arguments_of(env, info); return number(env, open_pool(a.n[0], a.n[1])); }
+FUNCTION(closePool) { close_pool(arguments_of(env, info).n[0]); return nothing(env); }
+FUNCTION(allocate) { return number(env, allocate_block(arguments_of(env, info).n[0])); }
+FUNCTION(free) { arguments a = arguments_of(env, info); free_block(a.n[0], a.n[1]); return nothing(env); }
+FUNCTION(write) {
+  arguments a = arguments_of(env, info);
+  memcpy((void *)a.n[0], bytes_of(env, a.values[1]), a.n[2]);
+  return nothing(env);
+}
+FUNCTION(read) {
+  arguments a = arguments_of(env, info);
+  memcpy(bytes_of(env, a.values[1]), (void *)a.n[0], a.n[2]);
+  return nothing(env);
+}
+/* Address of a symbol of a library, or a text that says why there is none. Libraries stay loaded. */
+FUNCTION(symbol) {
+  arguments a = arguments_of(env, info);
+  char path[4096], name[256];
+  napi_get_value_string_utf8(env, a.values[0], path, sizeof path, NULL);
+  napi_get_value_string_utf8(env, a.values[1], name, sizeof name, NULL);
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  void *address = library == NULL ? NULL : dlsym(library, name);
+  if (address != NULL) return number(env, (int64_t)address);
+  napi_value text = NULL;
+  const char *reason = dlerror();
+  napi_create_string_utf8(env, reason == NULL ? "unknown reason" : reason, (size_t)-1, &text);
+  return text;
+}
+FUNCTION(run) {
+  arguments a = arguments_of(env, info);
+  run(a.n[0], a.n[1], a.n[2], a.n[3], a.n[4], a.n[5]);
+  return nothing(env);
+}
+
+/* The same on a thread of the process's pool, so that the event loop goes on. */
+typedef struct { arguments a; napi_deferred deferred; napi_async_work work; } later;
+static void execute(napi_env env, void *data) {
+  (void)env;
+  const int64_t *n = ((later *)data)->a.n;
+  run(n[0], n[1], n[2], n[3], n[4], n[5]);
+}
+static void complete(napi_env env, int status, void *data) {
+  (void)status;
+  later *l = data;
+  napi_resolve_deferred(env, l->deferred, nothing(env));
+  napi_delete_async_work(env, l->work);
+  free(l);
+}
+FUNCTION(runLater) {
+  napi_value promise = NULL, name = NULL;
+  later *l = malloc(sizeof(later));
+  l->a = arguments_of(env, info);
+  napi_create_promise(env, &l->deferred, &promise);
+  napi_create_string_utf8(env, "juanji", (size_t)-1, &name);
+  napi_create_async_work(env, NULL, name, execute, complete, l, &l->work);
+  napi_queue_async_work(env, l->work);
+  return promise;
+}
+
+static void add(napi_env env, napi_value exports, const char *name, callback *function) {
+  napi_value value = NULL;
+  napi_create_function(env, name, (size_t)-1, function, NULL, &value);
+  napi_set_named_property(env, exports, name, value);
+}
+
+EXPORT int32_t node_api_module_get_api_version_v1(void) { return 8; }
+
+EXPORT napi_value napi_register_module_v1(napi_env env, napi_value exports) {
+#define ADD(name) add(env, exports, #name, js_##name)
+  ADD(features), ADD(openPool), ADD(closePool), ADD(allocate), ADD(free), ADD(write), ADD(read), ADD(symbol), ADD(run), ADD(runLater);
+  return exports;
+}
 `
 
-/** How koffi calls the runtime. A wrong line here crashes the process: native-backend.test.ts calls each of them. */
-export const runtimeSignatures = {
-  features: 'int32_t juanji_features()',
-  openPool: 'int64_t juanji_open_pool(int32_t threads, int32_t spins)',
-  closePool: 'void juanji_close_pool(int64_t pool)',
-  run: 'void juanji_run(int64_t pool, int64_t table, int32_t count, int64_t scratch, int64_t scratchBytes, int32_t threads)',
-  allocate: 'int64_t juanji_allocate(int64_t bytes)',
-  free: 'void juanji_free(int64_t address, int64_t bytes)',
-  write: 'void juanji_write(int64_t address, const uint8_t *from, int64_t bytes)',
-  read: 'void juanji_read(int64_t address, uint8_t *to, int64_t bytes)',
-  symbol: 'int64_t juanji_symbol(const char *path, const char *name)',
-  failure: 'const char *juanji_failure()',
-} as const
+/** What the addon exports. Addresses are numbers: no system hands out more than 2^53 bytes. */
+export interface Runtime {
+  /** Bits of `featureBits`. */
+  features(): number
+  /** Address of a pool of that many threads, the caller of `run` being the first; 0 where they cannot be had. */
+  openPool(threads: number, spins: number): number
+  closePool(pool: number): void
+  /** Runs a table. One call at a time for each pool; with one thread the pool is left asleep. */
+  run(pool: number, table: number, count: number, scratch: number, scratchBytes: number, threads: number): void
+  runLater(
+    pool: number,
+    table: number,
+    count: number,
+    scratch: number,
+    scratchBytes: number,
+    threads: number,
+  ): Promise<void>
+  /** Address of memory aligned to 64 bytes, 0 where there is none. */
+  allocate(bytes: number): number
+  free(address: number, bytes: number): void
+  write(address: number, from: Uint8Array, bytes: number): void
+  read(address: number, to: Uint8Array, bytes: number): void
+  /** Address of a symbol of a library, or why there is none. */
+  symbol(path: string, name: string): number | string
+}

@@ -29,6 +29,7 @@ export function addDoctor(program: Command, run: Runner): void {
 }
 
 interface MeasuredPeak extends Peak {
+  readonly backend: string
   readonly threads: number
 }
 
@@ -46,27 +47,32 @@ async function doctor({ terminal, signal, begin }: Task, options: DoctorOptions)
   ])
   for (const backend of backends) terminal.lines(describe(backend))
   const peaks: MeasuredPeak[] = []
-  let measuredWith = ''
-  // What computes when nothing else is said, or what was asked for; the interpreter is no measure of a machine.
-  if (backends.some(({ name, available }) => name !== 'interpret' && available)) {
-    for (const count of new Set([1, options.threads ?? threads])) {
+  // What was asked for, or all that work; the interpreter is no measure of a machine.
+  const fast = backends.filter(({ name, available }) =>
+    wished.backend === undefined ? available && name !== 'interpret' : name === wished.backend,
+  )
+  const counts = [...new Set([1, options.threads ?? threads])]
+  for (const { name } of fast) {
+    const measured: MeasuredPeak[] = []
+    for (const count of counts) {
       if (signal.aborted) throw new Interrupted()
-      terminal.progress({ label: 'measuring', done: peaks.length, total: 2 })
-      const device = await createDevice({ ...wished, threads: count })
+      terminal.progress({ label: 'measuring', done: peaks.length, total: fast.length * counts.length })
+      const device = await createDevice({ ...wished, backend: name, threads: count })
       try {
-        measuredWith = device.backend.name
-        peaks.push({ threads: device.backend.threads, ...(await measurePeak(device)) })
+        measured.push({ backend: name, threads: device.backend.threads, ...(await measurePeak(device)) })
       } finally {
         await device.close()
       }
+      peaks.push(measured[measured.length - 1])
     }
-    terminal.line(`measured with ${measuredWith}`)
+    terminal.line(`measured with ${name}`)
     terminal.lines(
       formatTable([
         ['  threads', 'GFLOP/s', 'GB/s copied'],
-        ...peaks.map((peak) => [`  ${peak.threads}`, peak.gflops.toFixed(1), peak.gigabytesPerSecond.toFixed(1)]),
+        ...measured.map((peak) => [`  ${peak.threads}`, peak.gflops.toFixed(1), peak.gigabytesPerSecond.toFixed(1)]),
       ]),
     )
+    if (name !== fast[fast.length - 1].name) terminal.line()
   }
   terminal.event({
     event: 'doctor',

@@ -3,6 +3,7 @@ import type { Argument, Command, Option } from 'commander'
 import { backendNames } from '../../engine/index.ts'
 import { lrScheduleNames, models } from '../../index.ts'
 import { datasetNames } from '../data-choice.ts'
+import { layerSetNames } from '../layer-sets.ts'
 import { workNames } from '../works.ts'
 
 export interface CommandSpec {
@@ -53,6 +54,7 @@ const knownNames: Readonly<Record<string, readonly string[]>> = {
   '--lr-schedule': lrScheduleNames,
   '--optimizer': ['adam', 'adamw', 'sgd'],
   '--padding': ['valid', 'same', 'full'],
+  '--set': layerSetNames,
   '--work': workNames,
   data: datasetNames,
   'explain what': ['conv', ...architectures],

@@ -2,38 +2,53 @@
  * What algorithms cost, in one unit: the time of a floating-point operation of a product at the machine's peak. Products
  * count their multiply-adds twice; what is no product is counted in vector operations and in bytes that leave the cache.
  */
-import type { ConvGeometry } from '../../kernel/builders/contraction/index.ts'
+import {
+  type ConvGeometry,
+  columnsOf,
+  gradientTile,
+  type TileSize,
+  wideTile,
+} from '../../kernel/builders/contraction/index.ts'
 import { algebraOf, gradientBlocks, type TileOutputs, winogradBlocks } from '../../kernel/builders/winograd/index.ts'
 import type { Target } from '../../kernel/target.ts'
 
-/** A load, store, addition or multiplication of one lane: about as long as two multiply-adds, which come in pairs. */
-const operation = 4
+/** A load, store, addition or multiplication of one lane: two or three of them begin while two multiply-adds do. */
+const operation = 2
 
-/** Bytes written to memory and read back, or the other way round. The wider the vectors, the more products they delay. */
+/** What the processor's shared cache is taken to hold, in caches of one thread. */
+const sharedCaches = 16
+
+/**
+ * Bytes that leave a thread's cache, each written and read once. The wider the vectors, the more products they delay;
+ * those of a large buffer go to memory, which all threads share.
+ */
 export function streamed(bytes: number, target: Target): number {
-  return 0.65 * target.lanes * bytes
+  return target.lanes * bytes * (bytes > 2 * sharedCaches * target.cacheBytes ? 0.65 : 0.13)
 }
 
-/** The same for bytes that the threads' shared cache holds. */
-function shared(bytes: number, target: Target): number {
-  return 0.15 * target.lanes * bytes
+/** Columns that are computed: a tile that is not filled takes as long as a full one. */
+export function columnsComputed(channels: number, tile: TileSize, target: Target): number {
+  const columns = columnsOf(tile, target)
+  return Math.ceil(channels / columns) * columns
 }
 
-/** Operations of one value of a channel in the transforms of a tile: loads, stores, and arithmetic of both directions. */
+/** Lanes that a transform keeps busy: channels behind the last vector are computed one by one. */
+function lanesOf(channels: number, { lanes }: Target): number {
+  return (Math.floor(channels / lanes) + (channels % lanes)) * lanes
+}
+
+/** Operations of one channel in the transforms of a tile: loads, stores, and the arithmetic of both directions. */
 const operations = {
   2: { input: 96, output: 44, weights: 60, upstream: 44, weightGradient: 66 },
   4: { input: 264, output: 172, weights: 126, upstream: 204, weightGradient: 171 },
 } as const satisfies Record<TileOutputs, object>
 
 /** Terms of a sum that take as long as beginning and ending it. */
-const termsOfOverhead = 8
-/** Share of the peak that small products reach. */
-const productEfficiency = 0.9
+const termsOfOverhead = 5
 
-function products(outputs: TileOutputs, tiles: number, terms: number, columns: number, target: Target): number {
-  const points = algebraOf(outputs).points ** 2
-  const padded = Math.ceil(columns / target.lanes) * target.lanes
-  return (2 * points * tiles * padded * (terms + termsOfOverhead)) / productEfficiency
+/** Sums of `terms` products for every point and tile, or pair of channels. */
+function products(outputs: TileOutputs, sums: number, terms: number): number {
+  return 2 * algebraOf(outputs).points ** 2 * sums * (terms + termsOfOverhead)
 }
 
 /** Forward pass and input gradient, the transform of the weights included: they are new at every step. */
@@ -41,23 +56,26 @@ export function winogradCost(outputs: TileOutputs, g: ConvGeometry, target: Targ
   const { tiles, panelGroups } = winogradBlocks(outputs, g, target)
   const count = operations[outputs]
   const pairs = g.groupIn * g.groupOut
-  const weightBytes = 8 * algebraOf(outputs).points ** 2 * pairs
+  const columns = columnsComputed(g.groupOut, wideTile(target), target)
+  const input = panelGroups * lanesOf(g.groupIn, target) * count.input
   return (
-    products(outputs, tiles, g.groupIn, g.groupOut, target) +
-    operation * (tiles * (panelGroups * g.groupIn * count.input + g.groupOut * count.output) + pairs * count.weights) +
-    streamed(weightBytes, target)
+    products(outputs, tiles * columns, g.groupIn) +
+    operation * tiles * (input + lanesOf(g.groupOut, target) * count.output) +
+    operation * pairs * count.weights +
+    streamed(8 * algebraOf(outputs).points ** 2 * pairs, target)
   )
 }
 
 export function winogradGradientCost(outputs: TileOutputs, g: ConvGeometry, target: Target): number {
   const { tiles, chunks } = gradientBlocks(outputs, g, target)
   const count = operations[outputs]
-  const pairs = g.groupIn * g.groupOut
-  const bytes = 8 * algebraOf(outputs).points ** 2 * tiles * (g.groupIn + g.groupOut)
+  const columns = columnsComputed(g.groupOut, gradientTile(target), target)
+  // Chunks are small enough for the shared cache, however many there are.
+  const bytes = (8 * algebraOf(outputs).points ** 2 * tiles * (g.groupIn + columns)) / chunks
   return (
-    products(outputs, tiles, g.groupIn, g.groupOut, target) +
-    operation * tiles * (g.groupIn * count.input + g.groupOut * count.upstream) +
-    operation * chunks * pairs * count.weightGradient +
-    shared(bytes, target)
+    chunks * products(outputs, g.groupIn * columns, tiles / chunks) +
+    operation * tiles * (lanesOf(g.groupIn, target) * count.input + lanesOf(g.groupOut, target) * count.upstream) +
+    operation * chunks * g.groupIn * lanesOf(g.groupOut, target) * count.weightGradient +
+    chunks * streamed(bytes, target)
   )
 }

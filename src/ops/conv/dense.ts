@@ -32,7 +32,7 @@ import {
 } from '../../kernel/builders/contraction/index.ts'
 import type { Target } from '../../kernel/target.ts'
 import { emitPack, emitProduct, epilogueShape, epilogueSpans, formOf } from '../contraction-calls.ts'
-import { streamed } from './cost.ts'
+import { columnsComputed, streamed } from './cost.ts'
 import {
   forwardGeometry,
   inputGradientPhases,
@@ -62,14 +62,14 @@ function emitConv(
   context.call({ spec: convSpec(shape), spans: [x, weights, ...epilogueSpans(epilogue)], ...call, params })
 }
 
-/** Columns that are computed: the last vector may be mostly empty. */
-function columnCost(channels: number, target: Target): number {
-  return Math.ceil(channels / target.lanes) * target.lanes
-}
-
 /** Operations of a multiply-add: one where two bf16 products are one instruction. */
 function productCost(target: Target, precision: Precision, terms: number): number {
   return precision === 'bf16' && target.bf16Dot === true && terms % 2 === 0 ? 1 : 2
+}
+
+/** Columns that are computed: the last vector may be mostly empty. */
+function columnCost(channels: number, target: Target): number {
+  return Math.ceil(channels / target.lanes) * target.lanes
 }
 
 /** Weights are packed anew at every run. */
@@ -102,7 +102,7 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
       cost: (node, target, precision) => {
         const p = shapes(node)
         const products = productCost(target, precision, p.groupIn) * multiplyAdds(p)
-        return (products * columnCost(p.groupOut, target)) / p.groupOut + packCost(p, target)
+        return (products * columnsComputed(p.groupOut, wideTile(target), target)) / p.groupOut + packCost(p, target)
       },
       tolerance,
       bf16: () => 'free',
@@ -230,7 +230,7 @@ export function weightGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): 
         const p = shapes(node)
         // Images make the pairs, whatever the channels are.
         const products = productCost(target, precision, 2) * multiplyAdds(p)
-        return (products * columnCost(p.groupOut, target)) / p.groupOut
+        return (products * columnsComputed(p.groupOut, gradientTile(target), target)) / p.groupOut
       },
       tolerance,
       bf16: () => 'f32',

@@ -6,7 +6,7 @@ export { elementOf, type OperandForm } from './operand-form.ts'
 export { type PackedOperand, type PackForm, packCall, packing, packSpec } from './pack.ts'
 export { pairImagesCall, pairImagesSpec } from './pair-images.ts'
 export { scatterCall, scatterShape, scatterSpec, scatterTile, scatterVectors } from './scatter.ts'
-export { columnsOf, gradientTile, wideTile } from './tile.ts'
+export { columnsOf, gradientTile, type TileSize, wideTile } from './tile.ts'
 export {
   packsUpstream,
   padCall,

@@ -15,7 +15,7 @@ import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from '
 import { columnsOf, wideTile } from '../contraction/tile.ts'
 import { algebraOf, type TileOutputs, transformSquare } from './algebra.ts'
 import { defineProduct } from './product.ts'
-import { defineTileTransform, locate, patchSize, planePadding, type TileGrid } from './tiles.ts'
+import { defineTileTransform, locate, patchChannels, patchSize, planePadding, type TileGrid } from './tiles.ts'
 import { weightLayout } from './weights.ts'
 
 export interface WinogradShape {
@@ -149,6 +149,8 @@ function buildWinograd(shape: WinogradShape, key: string, target: Target): Kerne
     side: algebra.points,
     transform: algebra.input,
     plane,
+    blockChannels: patchChannels,
+    block: patchChannels,
   })
   const product = defineProduct(k, {
     tile,
@@ -254,7 +256,13 @@ function buildWinograd(shape: WinogradShape, key: string, target: Target): Kerne
     const first = k.let(mul(rem(task, tileBlocks), tilesPerTask))
     const count = k.let(min(sub(tiles, first), tilesPerTask))
     const firstPanel = k.let(mul(div(task, tileBlocks), panelsPerTask))
-    k.loop(count, (i) => k.call(transform, k.point(transformed, mul(i, tileStride)), add(first, i), 0, channels))
+    k.loop(count, (i) => {
+      k.loop(div(add(channels, patchChannels - 1), patchChannels), (j) => {
+        const channel = k.let(mul(j, patchChannels))
+        const to = k.point(transformed, add(mul(i, tileStride), channel))
+        k.call(transform, to, add(first, i), channel, min(sub(channels, channel), patchChannels))
+      })
+    })
     k.loop(min(sub(panels, firstPanel), panelsPerTask), (i) => k.call(panelOf, add(firstPanel, i), first, count))
   })
   const name = `winograd${outputs}_f32_${tile.rows}x${tileColumns}${epilogueName(shape.epilogue)}_${target.name}`

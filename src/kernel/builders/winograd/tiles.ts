@@ -6,7 +6,7 @@ import { defineCopy, defineZero } from '../contraction/copy.ts'
 import { type Transform, transformSquare } from './algebra.ts'
 
 /** Channels of a patch: what a tile at the border is copied in, so that it stays in the first-level cache. */
-const patchChannels = 64
+export const patchChannels = 64
 
 /** Elements between the planes of transformed tiles are these many more than needed: power-of-two strides collide. */
 export const planePadding = 16
@@ -41,6 +41,9 @@ export interface TileTransform {
   readonly transform: Transform
   /** Elements of the result between its planes, one plane for each point of the transformed square. */
   readonly plane: Expr
+  /** Channels that are neighbours in the result, at most those of a patch, and elements from such a block to the next. */
+  readonly blockChannels: Expr | number
+  readonly block: Expr | number
 }
 
 /** Image, first row and first column of a tile. */
@@ -53,31 +56,36 @@ export function locate(k: KernelBuilder, grid: TileGrid, tile: Expr): { image: E
   }
 }
 
-/** Defines a function (result, tile, channel, count): transforms `count` channels of a tile, zeros beyond the image. */
+/** Defines a function (result, tile, channel, count): at most a patch of channels of a tile, zeros beyond the image. */
 export function defineTileTransform(k: KernelBuilder, spec: TileTransform): KernelFunction {
   const { source, patch, result, grid, side } = spec
   const inside = defineChannels(k, spec, source, undefined)
   const bordered = defineChannels(k, spec, patch, patchChannels)
   const fill = definePatch(k, spec)
   const declarations = [{ pointer: result }, { int: 'tile' }, { int: 'channel' }, { int: 'count' }] as const
-  return k.function('transform', declarations, (to, tile, channel, count) => {
+  return k.function('transform', declarations, (firstTo, tile, channel, count) => {
     const { image, row, column } = locate(k, grid, tile)
     const rowsFit = and(ge(row, 0), le(add(row, side), grid.height))
     const columnsFit = and(ge(column, 0), le(add(column, side), grid.width))
     const first = k.let(mul(mul(image, grid.height), grid.width))
+    const to = k.pointFrom(firstTo)
+    const eachBlock = (transform: KernelFunction, from: Pointer) => {
+      k.loop(div(add(count, sub(spec.blockChannels, 1)), spec.blockChannels), (i) => {
+        const done = k.let(mul(i, spec.blockChannels))
+        k.call(transform, to, from, min(sub(count, done), spec.blockChannels))
+        k.advance(from, spec.blockChannels)
+        k.advance(to, spec.block)
+      })
+    }
     k.if(
       and(rowsFit, columnsFit),
       () => {
         const pixel = add(first, add(mul(row, grid.width), column))
-        k.call(inside, to, k.point(source, add(mul(pixel, grid.channels), channel)), count)
+        eachBlock(inside, k.point(source, add(mul(pixel, grid.channels), channel)))
       },
       () => {
-        k.loop(div(add(count, patchChannels - 1), patchChannels), (i) => {
-          const done = k.let(mul(i, patchChannels))
-          const some = k.let(min(sub(count, done), patchChannels))
-          k.call(fill, first, row, column, add(channel, done), some)
-          k.call(bordered, k.pointFrom(to, done), k.point(patch), some)
-        })
+        k.call(fill, first, row, column, channel, count)
+        eachBlock(bordered, k.point(patch))
       },
     )
   })

@@ -10,13 +10,13 @@
 import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, eq, min, mul, rem, sub } from '../../expression.ts'
-import type { Expr, Kernel, Pointer } from '../../language.ts'
+import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { ConvGeometry } from '../contraction/conv.ts'
 import { columnsOf, gradientTile } from '../contraction/tile.ts'
 import { algebraOf, type TileOutputs, transformSquare } from './algebra.ts'
 import { defineProduct } from './product.ts'
-import { defineTileTransform, patchSize, planePadding, type TileGrid } from './tiles.ts'
+import { defineTileTransform, patchChannels, patchSize, planePadding, type TileGrid } from './tiles.ts'
 
 /** How the work is cut. */
 export interface GradientBlocks {
@@ -110,10 +110,8 @@ export function gradientTilesCall(outputs: TileOutputs, g: ConvGeometry, b: Grad
     g.outWidth,
     g.groupOut,
     b.blockChannels,
-    b.blocks,
     b.block,
     b.plane,
-    b.panels,
     b.panel,
     b.upstreamPlane,
   ]
@@ -138,8 +136,8 @@ function buildTiles(outputs: TileOutputs, input: StorageType, sent: StorageType,
   const [rows, columns, firstTile, tiles] = ['rows', 'columns', 'firstTile', 'tiles'].map((n) => k.int(n))
   const [height, width, top, left, channels] = ['height', 'width', 'top', 'left', 'channels'].map((n) => k.int(n))
   const [outHeight, outWidth, outChannels] = ['outHeight', 'outWidth', 'outChannels'].map((n) => k.int(n))
-  const [blockChannels, blocks, block, plane] = ['blockChannels', 'blocks', 'block', 'plane'].map((n) => k.int(n))
-  const [panels, panel, upstreamPlane] = ['panels', 'panel', 'upstreamPlane'].map((n) => k.int(n))
+  const [blockChannels, block, plane] = ['blockChannels', 'block', 'plane'].map((n) => k.int(n))
+  const [panel, upstreamPlane] = ['panel', 'upstreamPlane'].map((n) => k.int(n))
 
   const grid: TileGrid = { height, width, channels, rows, columns, step: outputs, top, left }
   const transformInput = defineTileTransform(k, {
@@ -150,6 +148,8 @@ function buildTiles(outputs: TileOutputs, input: StorageType, sent: StorageType,
     side: algebra.points,
     transform: algebra.input,
     plane,
+    blockChannels,
+    block,
   })
   const transformUpstream = defineTileTransform(k, {
     source: upstream,
@@ -159,23 +159,32 @@ function buildTiles(outputs: TileOutputs, input: StorageType, sent: StorageType,
     side: outputs,
     transform: algebra.upstream,
     plane: upstreamPlane,
+    blockChannels: tileColumns,
+    block: panel,
   })
   k.task((task) => {
     const first = k.let(mul(task, tilesPerTask))
-    k.loop(min(sub(tiles, first), tilesPerTask), (i) => {
-      const place = k.let(add(first, i))
-      const tile = k.let(add(firstTile, place))
-      k.loop(blocks, (j) => {
-        const channel = k.let(mul(j, blockChannels))
-        const to = k.point(transformed, add(mul(j, block), mul(place, blockChannels)))
-        k.call(transformInput, to, tile, channel, min(sub(channels, channel), blockChannels))
+    const count = k.let(min(sub(tiles, first), tilesPerTask))
+    // Tile by tile inside: neighbours are written to neighbouring lines.
+    const each = (
+      transform: KernelFunction,
+      of: { channels: Expr; blockChannels: Expr | number; block: Expr },
+      result: BufferParam,
+    ) => {
+      const together = k.let(div(constant('i32', patchChannels), of.blockChannels))
+      const width = k.let(mul(together, of.blockChannels))
+      k.loop(div(add(of.channels, sub(width, 1)), width), (j) => {
+        const channel = k.let(mul(j, width))
+        const some = k.let(min(sub(of.channels, channel), width))
+        const to = k.point(result, add(mul(mul(j, together), of.block), mul(first, of.blockChannels)))
+        k.loop(count, (i) => {
+          k.call(transform, to, add(add(firstTile, first), i), channel, some)
+          k.advance(to, of.blockChannels)
+        })
       })
-      k.loop(panels, (j) => {
-        const column = k.let(mul(j, tileColumns))
-        const to = k.point(transformedUpstream, add(mul(j, panel), mul(place, tileColumns)))
-        k.call(transformUpstream, to, tile, column, min(sub(outChannels, column), tileColumns))
-      })
-    })
+    }
+    each(transformInput, { channels, blockChannels, block }, transformed)
+    each(transformUpstream, { channels: outChannels, blockChannels: tileColumns, block: panel }, transformedUpstream)
   })
   return k.build(`winograd${outputs}_gradient_tiles_f32_${target.name}`, key)
 }
