@@ -1,6 +1,6 @@
 /** The public API. Every name is listed, so that what is public is decided here and seen in the diff. */
 
-export type { DType, TypedArray } from './base/dtype.ts'
+export type { DType, Precision, TypedArray } from './base/dtype.ts'
 export type { Problem } from './base/errors.ts'
 // Errors.
 export { ConfigError, DTypeError, FormatError, JuanjiError, ShapeError, UnsupportedError } from './base/errors.ts'

@@ -77,6 +77,10 @@ describe('wrong usage ends with 2 before any work', () => {
       "ConfigError: optimizer: there is no optimizer 'adamm'.\n  expected  adam, adamw, sgd\n  fix       did you mean 'adam'?\n",
     ],
     [
+      ['train', 'digits', '--precision', 'bf61'],
+      "ConfigError: precision: there is no precision 'bf61'.\n  expected  f32, bf16\n  fix       did you mean 'bf16'?\n",
+    ],
+    [
       ['train', 'digits', '--backend', 'wsm'],
       "ConfigError: backend: there is no backend 'wsm'.\n  expected  native, wasm, interpret\n  fix       did you mean 'wasm'?\n",
     ],

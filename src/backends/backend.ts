@@ -2,7 +2,7 @@
  * What a machine must do. A backend knows the loop language, memory and threads; it does not know tensors, ops,
  * gradients or fusion. Adding one is one folder with one object of this type.
  */
-import type { DType, TypedArray } from '../base/dtype.ts'
+import type { StorageType, TypedArray } from '../base/dtype.ts'
 import type { Kernel } from '../kernel/language.ts'
 import type { Target } from '../kernel/target.ts'
 
@@ -64,9 +64,9 @@ export interface Backend {
   /** Most bytes that may be in use; undefined where nothing but the machine's memory limits them. */
   readonly memoryLimitBytes?: number
   /** Copies elements into a block from byte `offset` on, converting to the memory's element type. Takes effect before any later run and after any earlier one. */
-  write(block: Block, offset: number, dtype: DType, data: TypedArray): void
-  /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter). */
-  read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray>
+  write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void
+  /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter), bf16 as Float32Array. */
+  read(block: Block, offset: number, dtype: StorageType, length: number): Promise<TypedArray>
 
   /** Compiles a kernel, or begins to, if it is not compiled yet: long programs are made ready in pieces. */
   prepare(kernel: Kernel): void

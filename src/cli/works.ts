@@ -1,5 +1,6 @@
 /** The works that are measured: convolutions of real networks, and training steps of whole ones. */
 
+import type { Precision } from '../base/dtype.ts'
 import { Random } from '../base/random.ts'
 import { sizeOf } from '../base/shape.ts'
 import {
@@ -71,7 +72,8 @@ const networks: Readonly<Record<string, Network>> = {
   'resnet18-cifar-b32': { make: models.resnet18, input: [32, 32, 3], batch: 32, optimizer: momentum },
 }
 
-export const workNames: readonly string[] = [...Object.keys(convolutions), ...Object.keys(networks)]
+export const networkNames: readonly string[] = Object.keys(networks)
+export const workNames: readonly string[] = [...Object.keys(convolutions), ...networkNames]
 
 const layerOf = (name: string): ConvolutionLayer | undefined => convolutions[name] ?? parseLayer(name)
 
@@ -79,8 +81,8 @@ const layerOf = (name: string): ConvolutionLayer | undefined => convolutions[nam
 export const isWork = (name: string): boolean => Object.hasOwn(networks, name) || layerOf(name) !== undefined
 
 /** Measures one work on the device that computes. */
-export function runWork(name: string): Promise<BenchmarkRow> {
-  if (Object.hasOwn(networks, name)) return networkWork(name, networks[name])
+export function runWork(name: string, precision: Precision = 'f32'): Promise<BenchmarkRow> {
+  if (Object.hasOwn(networks, name)) return networkWork(name, networks[name], precision)
   return convolutionWork(name, layerOf(name) as ConvolutionLayer)
 }
 
@@ -154,7 +156,11 @@ async function convolutionWork(work: string, c: ConvolutionLayer): Promise<Bench
 }
 
 /** One step of training, and one pass forward. */
-async function networkWork(work: string, { make, input, batch, optimizer }: Network): Promise<BenchmarkRow> {
+async function networkWork(
+  work: string,
+  { make, input, batch, optimizer }: Network,
+  precision: Precision,
+): Promise<BenchmarkRow> {
   const classes = 10
   const model = init(make({ classes, input }), { input, seed: 1 })
   const rule = optimizer()
@@ -167,15 +173,21 @@ async function networkWork(work: string, { make, input, batch, optimizer }: Netw
     'i32',
   )
   const logits = emptyState('logits', [batch, classes])
-  const step = compile(() => {
-    const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
-    rule.update(model.parameters, gradients)
-    return loss
-  })
-  const infer = compile(() => {
-    logits.assign(model(x.value))
-    return undefined
-  })
+  const step = compile(
+    () => {
+      const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
+      rule.update(model.parameters, gradients)
+      return loss
+    },
+    { precision },
+  )
+  const infer = compile(
+    () => {
+      logits.assign(model(x.value))
+      return undefined
+    },
+    { precision },
+  )
   model.train()
   const stepMs = await bestMs(step)
   model.eval()

@@ -1,7 +1,7 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
 import { nextTurn, startPieces } from '#platform'
 import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
-import type { DType, TypedArray } from '../base/dtype.ts'
+import type { DType, Precision, TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
 import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
@@ -28,17 +28,27 @@ export class Program {
    */
   readonly #anchor = {}
 
-  constructor(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]) {
+  constructor(
+    device: Device,
+    outputs: readonly Node[],
+    assignments: readonly Assignment[],
+    precision: Precision = 'f32',
+  ) {
     this.device = device
-    this.plan = schedule(outputs, assignments, device.target, device.choice)
+    this.plan = schedule(outputs, assignments, device.target, { ...device.choice, precision })
     const holdings = this.#holdings
     device.whenAbandoned(this.#anchor, () => release(device, holdings))
   }
 
   /** Plans in a turn of the event loop of its own: what comes before, tracing, took a while already. */
-  static async plan(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]): Promise<Program> {
+  static async plan(
+    device: Device,
+    outputs: readonly Node[],
+    assignments: readonly Assignment[],
+    precision?: Precision,
+  ): Promise<Program> {
     await nextTurn()
-    return new Program(device, outputs, assignments)
+    return new Program(device, outputs, assignments, precision)
   }
 
   /**

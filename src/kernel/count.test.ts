@@ -66,7 +66,7 @@ describe('countKernel', () => {
       out: { first: 0, image: 36 * groupOut, row: 6 * groupOut, pixel: groupOut },
     })
     const flopsFor = (groupOut: number) => {
-      const shape = { padded: false, epilogue: plainStore }
+      const shape = { form: 'f32' as const, padded: false, epilogue: plainStore }
       const { params, tasks } = convCall(shape, geometry(groupOut), target)
       return countKernel(convSpec(shape).build(target), params, tasks)?.flops as number
     }

@@ -238,6 +238,8 @@ function flopsOf(e: Expr): number {
   switch (e.op) {
     case 'fma':
       return 2 * e.type.lanes
+    case 'dot2':
+      return 4 * e.type.lanes
     case 'reduceLanes':
       return e.a.type.lanes - 1
     case 'binary':

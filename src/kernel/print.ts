@@ -106,6 +106,8 @@ export function printExpr(e: Expr, nested = false): string {
     }
     case 'fma':
       return `fma(${printExpr(e.a)}, ${printExpr(e.b)}, ${printExpr(e.c)})`
+    case 'dot2':
+      return `dot2(${printExpr(e.a)}, ${printExpr(e.b)}, ${printExpr(e.c)})`
     case 'select':
       return `select(${printExpr(e.condition)}, ${printExpr(e.a)}, ${printExpr(e.b)})`
     case 'convert':

@@ -345,6 +345,15 @@ class Verifier {
         this.#kinds('fma', e.type.kind, float)
         this.#uniform('fma', e, [e.a, e.b, e.c])
         return
+      case 'dot2':
+        for (const operand of [e.a, e.b, e.c]) this.#value(operand)
+        this.#check(this.#target.bf16Dot === true, `target ${this.#target.name} has no dot2`)
+        this.#kinds('dot2', e.type.kind, float)
+        this.#kinds('dot2', e.a.type.kind, int)
+        this.#uniform('dot2', e.a, [e.b])
+        this.#uniform('dot2', e, [e.c])
+        this.#check(e.a.type.lanes === e.type.lanes, `dot2 of ${show(e.a.type)} gives ${show(e.type)}`)
+        return
       case 'select':
         for (const operand of [e.condition, e.a, e.b]) this.#value(operand)
         this.#uniform('select', e, [e.a, e.b])

@@ -66,10 +66,12 @@ function windows<A extends PoolAttributes>(mode: PoolMode, shapes: Shapes<A>): A
       return images * outHeight * outWidth * channels * kernel[0] * kernel[1]
     },
     tolerance: 1e-6,
+    bf16: () => (mode === 'max' ? 'like-first-input' : 'free'),
     fusesEpilogue: true,
     build(node, inputs, epilogue, context) {
       const g = geometry(node.attributes, ...shapes(node))
-      const shape = poolShape(mode, g, epilogueShape(epilogue))
+      const elements = inputs.map((input) => input.span.buffer.dtype)
+      const shape = poolShape(mode, g, elements, epilogueShape(epilogue))
       const spans = [...inputs.map((input) => input.span), ...epilogueSpans(epilogue)]
       const call = poolCall(shape, g)
       context.call({ spec: poolSpec(shape), spans, ...call, params: [...call.params, ...epilogue.constants] })
@@ -83,7 +85,8 @@ function gradients<A extends PoolAttributes>(mode: PoolMode, shapes: Shapes<A>):
   const plain = windows(mode, shapes)
   return [
     { ...plain, name: 'tiles', applies: tiles },
-    { ...plain, applies: (node) => !tiles(node), fusesEpilogue: false },
+    // Windows that share elements are added up in memory, so that must be f32.
+    { ...plain, applies: (node) => !tiles(node), bf16: () => 'f32', fusesEpilogue: false },
   ]
 }
 

@@ -1,4 +1,5 @@
 /** Which algorithm computes an op. */
+import type { Precision } from '../base/dtype.ts'
 import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
@@ -9,6 +10,8 @@ export interface AlgorithmChoice {
   readonly precise?: boolean
   /** The name of an algorithm that is taken wherever it applies, for checks and measurements. */
   readonly algorithm?: string
+  /** With `bf16` algorithms that can read and write it, where there are any. Default `f32`. */
+  readonly precision?: Precision
 }
 
 /** The algorithm with the lowest estimated cost among those that apply and are allowed. */
@@ -19,7 +22,10 @@ export function choose(node: Node, target: Target, choice: AlgorithmChoice = {})
     throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
   const forced = candidates.find(({ name }) => name === choice.algorithm)
   if (forced !== undefined) return forced
-  const finest = Math.min(...candidates.map(({ tolerance }) => tolerance))
-  const allowed = choice.precise === true ? candidates.filter(({ tolerance }) => tolerance <= finest) : candidates
-  return allowed.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
+  const able = choice.precision === 'bf16' ? candidates.filter(({ bf16 }) => bf16 !== undefined) : []
+  const among = able.length > 0 ? able : candidates
+  const cost = (algorithm: Algorithm) => algorithm.cost(node, target, choice.precision ?? 'f32')
+  const finest = Math.min(...among.map(({ tolerance }) => tolerance))
+  const allowed = choice.precise === true ? among.filter(({ tolerance }) => tolerance <= finest) : among
+  return allowed.reduce((best, next) => (cost(next) < cost(best) ? next : best))
 }

@@ -1,5 +1,5 @@
 /** Turns units into kernel calls on symbolic buffers. */
-import type { DType } from '../base/dtype.ts'
+import type { Precision, StorageType } from '../base/dtype.ts'
 import { sameShape, sizeOf } from '../base/shape.ts'
 import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
@@ -13,7 +13,7 @@ import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
 import type { Choice, Region } from './plan.ts'
 import { reductionCalls } from './reductions.ts'
-import { at, describeOperand, type Stream } from './stream.ts'
+import { at, describeOperand, elementsOf, type Stream } from './stream.ts'
 
 /** A buffer of the plan; without a region it is a temporary in the arena. */
 export interface PlanBuffer extends BufferRef {
@@ -54,17 +54,28 @@ export class Emitter {
   readonly overwrites: Overwrite[] = []
   readonly #accesses: Accesses
   readonly #stored: ReadonlySet<Node>
+  readonly #storage: ReadonlyMap<Node, StorageType>
   readonly #target: Target
+  readonly #precision: Precision
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
   readonly #workspace = new Set<PlanBuffer>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
-  constructor(accesses: Accesses, stored: ReadonlySet<Node>, target: Target) {
+  /** @param storage how stored values lie in memory where that is not their dtype */
+  constructor(
+    accesses: Accesses,
+    stored: ReadonlySet<Node>,
+    storage: ReadonlyMap<Node, StorageType>,
+    target: Target,
+    precision: Precision,
+  ) {
     this.#accesses = accesses
     this.#stored = stored
+    this.#storage = storage
     this.#target = target
+    this.#precision = precision
   }
 
   /** Values that are outputs are written into the output's region right away. */
@@ -139,7 +150,7 @@ export class Emitter {
     const target = this.#target
     const candidates = node.op.algorithms
       .filter((other) => other.applies(node, target))
-      .map((other) => ({ name: other.name, cost: other.cost(node, target) }))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision) }))
     return { op: node.op.name, algorithm: algorithm.name, candidates }
   }
 
@@ -197,7 +208,7 @@ export class Emitter {
 
   #newBuffer(node: Node): PlanBuffer {
     const size = sizeOf(node.shape)
-    if (node.op.kind !== 'leaf') return { dtype: node.dtype, size, region: undefined }
+    if (node.op.kind !== 'leaf') return { dtype: this.#storage.get(node) ?? node.dtype, size, region: undefined }
     switch (node.op.name) {
       case 'input':
         return { dtype: node.dtype, size, region: { kind: 'input', index: (node.attributes as InputAttributes).index } }
@@ -210,7 +221,7 @@ export class Emitter {
     }
   }
 
-  #temporary(dtype: DType, size: number): Span {
+  #temporary(dtype: StorageType, size: number): Span {
     const buffer: PlanBuffer = { dtype, size, region: undefined }
     this.#workspace.add(buffer)
     return { buffer, offset: 0 }
@@ -225,7 +236,7 @@ export class Emitter {
     const span = this.#temporary(dtype, sizeOf(shape))
     this.#buffers.set(access.source, span.buffer as PlanBuffer)
     const whole = { source: access.source, layout: contiguous(shape) }
-    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape), dtype }], 'constant')
+    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape) }], 'constant')
     return span
   }
 
@@ -236,11 +247,7 @@ export class Emitter {
     const outputs = unit.members.filter((node) => this.#stored.has(node))
     const chain: Chain = { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) }
     const [{ shape }] = unit.members
-    const destinations = outputs.map((node) => ({
-      span: this.#span(node),
-      layout: contiguous(shape),
-      dtype: node.dtype,
-    }))
+    const destinations = outputs.map((node) => ({ span: this.#span(node), layout: contiguous(shape) }))
     this.#map(shape, { ...gathered, chain }, destinations, unit.members.map((node) => node.op.name).join('·'))
     const reads = gathered.operands.map((access) => ({
       buffer: this.#readable(access).buffer,
@@ -266,21 +273,16 @@ export class Emitter {
 
   #emitCopy(access: Access, to: Span, label: string, from?: Span): void {
     const { shape } = access.layout
-    const dtype = access.source.dtype
-    const destination = [{ span: to, layout: contiguous(shape), dtype }]
+    const destination = [{ span: to, layout: contiguous(shape) }]
     if (from !== undefined) {
-      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape), dtype }], destination, label)
+      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape) }], destination, label)
       return
     }
     this.#map(shape, gather(this.#accesses, [], [access]), destination, label)
   }
 
   #map(shape: readonly number[], gathered: Gathered, outputs: readonly Stream[], label: string): void {
-    const operands = gathered.operands.map((access) => ({
-      span: this.#readable(access),
-      layout: access.layout,
-      dtype: access.source.dtype,
-    }))
+    const operands = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout }))
     this.#streams(shape, gathered.chain, gathered.constants, operands, outputs, label)
   }
 
@@ -299,13 +301,13 @@ export class Emitter {
     )
     const rank = merged.extents.length
     const describe = (stream: Stream, strides: readonly number[]): MapOperand =>
-      describeOperand(stream.dtype, strides, strides[rank - 1])
+      describeOperand(elementsOf(stream), strides, strides[rank - 1])
     const mapShape: MapShape = {
       rank,
       operands: operands.map((stream, i) => describe(stream, merged.strides[i])),
       // A single element has no stride; outputs always move.
       outputs: outputs.map((stream, i) => ({
-        dtype: stream.dtype,
+        dtype: elementsOf(stream),
         inner:
           merged.strides[operands.length + i][rank - 1] === 0
             ? 'unit'

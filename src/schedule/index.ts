@@ -1,5 +1,5 @@
 /** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
@@ -11,6 +11,7 @@ import { type Lifetime, layOut, mostLive, shareMemory } from './memory.ts'
 import { orderUnits } from './order.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
+import { storageTypes } from './storage.ts'
 
 export type { AlgorithmChoice } from './choose.ts'
 export type { Choice, Output, Plan, PlannedCall, Region } from './plan.ts'
@@ -45,9 +46,12 @@ export function schedule(
     accesses.copy(root)
     return root
   })
-  const { units: unordered, stored } = fuse(nodes, new Set(roots), accesses, target, choice)
+  const kept = new Set(roots)
+  const fusion = fuse(nodes, kept, accesses, target, choice)
+  const { units: unordered, stored } = fusion
+  const storage = storageTypes(nodes, fusion, kept, accesses, choice.precision)
 
-  const emitter = new Emitter(accesses, stored, target)
+  const emitter = new Emitter(accesses, stored, storage, target, choice.precision ?? 'f32')
   const outputRoots = roots.slice(0, outputs.length)
   const variables = assignments.map((a) => a.variable)
   const variableRoots = roots.slice(outputs.length)
@@ -63,7 +67,7 @@ export function schedule(
 function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly Variable[], target: Target): Plan {
   const regions: Region[] = [{ kind: 'arena' }]
   const regionOf = new Map<PlanBuffer, number>()
-  const bytes = (dtype: DType, size: number) => target.bytes[dtype] * size
+  const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
   const lives = new Map<PlanBuffer, Lifetime>()
   for (const [i, call] of emitter.calls.entries()) {
     for (const { buffer } of call.spans) {

@@ -17,7 +17,7 @@ import {
 import type { Access, Accesses } from './access.ts'
 import { behindMains, epilogueAccess, type Unit } from './fuse.ts'
 import { gather } from './gather.ts'
-import { at, describeOperand } from './stream.ts'
+import { at, describeOperand, elementsOf } from './stream.ts'
 
 /** What the emitter knows about memory. */
 export interface ReductionContext {
@@ -51,11 +51,7 @@ export function reductionCalls(unit: Unit, context: ReductionContext): KernelCal
     const i = direct.indexOf(input)
     return i < 0 ? (gathered.results.get(input) as number) : gathered.chain.results[i]
   }
-  const streams = gathered.operands.map((access) => ({
-    span: context.readable(access),
-    layout: access.layout,
-    dtype: access.source.dtype,
-  }))
+  const streams = gathered.operands.map((access) => ({ span: context.readable(access), layout: access.layout }))
   const { form, reducedAxes, keptAxes } = space
   const select = (axes: readonly number[]) =>
     mergeAxes(
@@ -78,7 +74,9 @@ export function reductionCalls(unit: Unit, context: ReductionContext): KernelCal
     results,
     keptRank: kept.extents.length,
     reducedRank: reduced.extents.length,
-    operands: streams.map((stream, i) => describeOperand(stream.dtype, strides[i], strides[i][strides[i].length - 1])),
+    operands: streams.map((stream, i) =>
+      describeOperand(elementsOf(stream), strides[i], strides[i][strides[i].length - 1]),
+    ),
     chain: { ...gathered.chain, results: values.map(number) },
   }
   const args = { kept: kept.extents, reduced: reduced.extents, columns, strides, constants: gathered.constants, piece }
@@ -145,12 +143,13 @@ function endingOf(unit: Unit, results: number, context: ReductionContext): Endin
     steps: gathered.chain.steps.map((step) => ({ ...step, args: step.args.map(moved) })),
     results: outputs.map((node) => moved(gathered.results.get(node) as number)),
   }
+  const places = outputs.map((node) => context.span(node))
   const operands = gathered.operands.map((access) => {
     const how = epilogueAccess(access.layout.shape, access.layout.strides)
     const span = context.readable(access)
     return {
       span: { buffer: span.buffer, offset: span.offset + access.layout.offset },
-      dtype: access.source.dtype,
+      dtype: span.buffer.dtype,
       access: how === 'scalar' ? ('scalar' as const) : ('same' as const),
     }
   })
@@ -158,9 +157,9 @@ function endingOf(unit: Unit, results: number, context: ReductionContext): Endin
     shape: {
       chain,
       operands: operands.map(({ dtype, access }) => ({ dtype, access })),
-      outputs: outputs.map((node) => node.dtype),
+      outputs: places.map((span) => span.buffer.dtype),
     },
     constants: gathered.constants,
-    spans: [...operands.map(({ span }) => span), ...outputs.map((node) => context.span(node))],
+    spans: [...operands.map(({ span }) => span), ...places],
   }
 }

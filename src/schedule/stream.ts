@@ -1,14 +1,13 @@
 /** Streams: what maps and reductions read and write, and how it is walked. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import type { Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
 import { innerStride, type MapOperand, startOf } from '../kernel/builders/map.ts'
 
-/** A buffer, how it is walked, what it holds. */
+/** A buffer and how it is walked. */
 export interface Stream {
   readonly span: Span
   readonly layout: Layout
-  readonly dtype: DType
 }
 
 /** The lowest element the stream touches. */
@@ -17,7 +16,11 @@ export function at(stream: Stream): Span {
   return { buffer: stream.span.buffer, offset: stream.span.offset + offset - startOf(shape, strides) }
 }
 
-export function describeOperand(dtype: DType, strides: readonly number[], inner: number): MapOperand {
+export function elementsOf(stream: Stream): StorageType {
+  return stream.span.buffer.dtype
+}
+
+export function describeOperand(dtype: StorageType, strides: readonly number[], inner: number): MapOperand {
   const reversed = strides.some((stride) => stride < 0)
   return { dtype, inner: innerStride(inner), ...(reversed ? { reversed } : {}) }
 }

@@ -1,4 +1,4 @@
-export type { CompiledFunction, Tree } from './compile.ts'
+export type { CompiledFunction, CompileOptions, Tree } from './compile.ts'
 export { compile } from './compile.ts'
 export type { ValueAndGradients } from './differentiate.ts'
 export { valueAndGrad } from './differentiate.ts'

@@ -1,7 +1,7 @@
 /** Kernels made at random, to hold a machine against the law of the loop language. */
 import type { Backend } from '../backends/backend.ts'
 import { Random } from '../base/random.ts'
-import { KernelBuilder } from '../kernel/build.ts'
+import { KernelBuilder, kindOf } from '../kernel/build.ts'
 import * as e from '../kernel/expression.ts'
 import type { Expr, Pointer, ScalarKind } from '../kernel/language.ts'
 import { verifyKernel } from '../kernel/verify.ts'
@@ -23,17 +23,19 @@ export async function differingKernels(machine: Backend, law: Backend, seeds: re
     const F = k.buffer('f', 'f32', 'input'),
       I = k.buffer('i', 'i32', 'input'),
       U = k.buffer('u', 'u8', 'input'),
-      B = k.buffer('b', 'bool', 'input')
+      B = k.buffer('b', 'bool', 'input'),
+      H = k.buffer('h', 'bf16', 'input')
     const outs = {
       f32: k.buffer('of', 'f32', 'output'),
       i32: k.buffer('oi', 'i32', 'output'),
       u8: k.buffer('ou', 'u8', 'output'),
       bool: k.buffer('ob', 'bool', 'output'),
+      bf16: k.buffer('oh', 'bf16', 'output'),
     } as const
     const pi = k.int('pi'),
       pf = k.float('pf')
     let lanes = 1
-    let ptr: Record<'f' | 'i' | 'u' | 'b', Pointer>
+    let ptr: Record<'f' | 'i' | 'u' | 'b' | 'h', Pointer>
     const load = (p: Pointer): Expr => {
       const off = r.integer(12) - 6
       if (lanes === 1) return k.load(p, off)
@@ -52,9 +54,11 @@ export async function differingKernels(machine: Backend, law: Backend, seeds: re
         if (leaf)
           return pick([
             () => load(ptr.f),
+            () => load(ptr.h),
             () => e.constant('f32', pick([0, 1, -1.5, 3e9, -0.0]), lanes),
             () => e.splat(pf, lanes),
             () => e.splat(k.load(ptr.f, 2), lanes),
+            () => e.splat(k.load(ptr.h, 1), lanes),
           ])()
         return pick([
           () => pick([e.add, e.sub, e.mul, e.div, e.min, e.max])(g('f32'), g('f32')),
@@ -103,18 +107,19 @@ export async function differingKernels(machine: Backend, law: Backend, seeds: re
       ])()
     }
     k.task((task) => {
-      ptr = { f: k.point(F, 20), i: k.point(I, 20), u: k.point(U, 20), b: k.point(B, 20) }
+      ptr = { f: k.point(F, 20), i: k.point(I, 20), u: k.point(U, 20), b: k.point(B, 20), h: k.point(H, 20) }
       const q = {
         f32: k.point(outs.f32, 16),
         i32: k.point(outs.i32, 16),
         u8: k.point(outs.u8, 16),
         bool: k.point(outs.bool, 16),
+        bf16: k.point(outs.bf16, 16),
       }
       k.loop(pick([e.int(2), pi]), () => {
         for (let s = 0; s < 3; s++) {
           lanes = pick([1, target.lanes])
-          const d = pick(['f32', 'i32', 'u8', 'bool'] as const)
-          const v = gen(d === 'u8' ? 'i32' : d, 3)
+          const d = pick(['f32', 'i32', 'u8', 'bool', 'bf16'] as const)
+          const v = gen(kindOf(d), 3)
           const count = lanes === 1 ? 1 : 1 + r.integer(target.lanes)
           const stride = lanes > 1 && r.integer(3) === 0 ? pick([e.int(2), pi]) : undefined
           k.if(e.ge(task, pick([0, 0, 0, 1])), () => k.store(q[d], v, r.integer(10) - 5, count, stride))
@@ -134,10 +139,10 @@ export async function differingKernels(machine: Backend, law: Backend, seeds: re
       u = Uint8Array.from({ length: n }, () => rr.integer(256)),
       b = Uint8Array.from({ length: n }, () => rr.integer(2))
     for (const backend of [machine, law]) {
-      const dts = ['f32', 'i32', 'u8', 'bool', 'f32', 'i32', 'u8', 'bool'] as const
-      const blocks = [f, i, u, b, f, i, u, b].map((data, j) => {
+      const dts = ['f32', 'i32', 'u8', 'bool', 'bf16', 'f32', 'i32', 'u8', 'bool', 'bf16'] as const
+      const blocks = [f, i, u, b, f, f, i, u, b, f].map((data, j) => {
         const bl = backend.allocate(4 * n)
-        backend.write(bl, 0, dts[j], j < 4 ? data : data.map(() => 0))
+        backend.write(bl, 0, dts[j], j < 5 ? data : data.map(() => 0))
         return bl
       })
       const t = backend.load(
@@ -151,11 +156,11 @@ export async function differingKernels(machine: Backend, law: Backend, seeds: re
             work: 1,
           },
         ],
-        8,
+        10,
       )
       await backend.run(t, blocks)
       results.push(
-        await Promise.all(blocks.slice(4).map(async (bl, j) => [...(await backend.read(bl, 0, dts[4 + j], n))])),
+        await Promise.all(blocks.slice(5).map(async (bl, j) => [...(await backend.read(bl, 0, dts[5 + j], n))])),
       )
       t.release()
       for (const block of blocks) backend.free(block)

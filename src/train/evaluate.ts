@@ -1,5 +1,5 @@
 /** Measuring and using a trained model. */
-import type { TypedArray } from '../base/dtype.ts'
+import { checkPrecision, type Precision, type TypedArray } from '../base/dtype.ts'
 import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
@@ -11,7 +11,7 @@ import { type Metrics, Tally } from './metrics.ts'
 export type Loss = (output: Tensor, target: Tensor) => Tensor
 
 type Measure = CompiledFunction<[Tensor, Tensor], readonly [loss: Tensor, answers: Tensor, better: Tensor]>
-const measures = new WeakMap<Model, Map<Loss, Measure>>()
+const measures = new WeakMap<Model, Map<Loss, Partial<Record<Precision, Measure>>>>()
 const forwards = new WeakMap<Model, CompiledFunction<[Tensor], Tensor>>()
 
 const mostAtOnce = 256
@@ -59,6 +59,8 @@ export interface EvaluateOptions {
   readonly batchSize?: number
   /** Default: crossEntropy of logits. */
   readonly loss?: Loss
+  /** As for `fit`; default `'f32'`. */
+  readonly precision?: Precision
   /** Called with the samples done so far. */
   readonly onProgress?: (done: number, total: number) => void
   /** Stops after the batch in progress with the signal's reason. */
@@ -89,15 +91,19 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
     })
   }
   const loss = lossOrDefault(options.loss)
-  const byLoss = measures.get(model) ?? new Map<Loss, Measure>()
+  const { precision = 'f32' } = options
+  checkPrecision('evaluate', precision)
+  const byLoss = measures.get(model) ?? new Map<Loss, Partial<Record<Precision, Measure>>>()
   measures.set(model, byLoss)
-  let measure = byLoss.get(loss)
+  const known = byLoss.get(loss)
+  let measure = known?.[precision]
   if (measure === undefined) {
-    measure = compile((x: Tensor, y: Tensor) => {
+    const outcome = (x: Tensor, y: Tensor) => {
       const output = model(x)
       return [loss(output, y), output.argmax(), larger(output, y)] as const
-    })
-    byLoss.set(loss, measure)
+    }
+    measure = compile(outcome, { precision })
+    byLoss.set(loss, { ...known, [precision]: measure })
   }
   const run = measure
   return inferring(model, async () => {

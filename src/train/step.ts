@@ -1,4 +1,5 @@
 /** One update of the weights as one compiled call: augmentation, model, loss, gradients, the look at them, the update. */
+import type { Precision } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import { hashString } from '../base/random.ts'
 import type { Batch } from '../data/dataset.ts'
@@ -34,6 +35,7 @@ export interface StepParts {
   readonly augment?: Augment
   readonly averages?: Averages
   readonly seed: number
+  readonly precision?: Precision
   /** Batches whose gradients make one update. */
   readonly accumulate: number
 }
@@ -80,7 +82,7 @@ export class TrainStep {
     this.#sums = new Map(
       summed.map((p) => [p, new State(`gradient.${p.name}`, p.shape, () => (into) => into.fill(0))] as const),
     )
-    this.#run = compile((x: Tensor, y: Tensor) => this.#trace(x, y))
+    this.#run = compile((x: Tensor, y: Tensor) => this.#trace(x, y), { precision: parts.precision })
   }
 
   /** Updates the weights once. @param batches at most `accumulate` of them; their samples count equally */

@@ -45,7 +45,7 @@ export class Training {
 
   constructor(parts: TrainingParts) {
     const { settings, model, train } = parts
-    const { optimizer, accumulate, batchSize, clipNorm, average, checkpoints, seed } = settings
+    const { optimizer, accumulate, batchSize, clipNorm, average, checkpoints, seed, precision } = settings
     this.#parts = parts
     this.#averages = average === undefined ? undefined : new Averages(model, average)
     const { loss, augment } = parts
@@ -57,6 +57,7 @@ export class Training {
       augment,
       averages: this.#averages,
       seed,
+      precision,
       accumulate,
     })
     this.#checkpoints = checkpoints === undefined ? undefined : new Checkpoints(checkpoints.folder)
@@ -318,10 +319,11 @@ export class Training {
     const { settings, model, held } = this.#parts
     if (held === undefined) return undefined
     const { epoch } = this.#progress
-    const { signal, emit, loss } = settings
+    const { signal, emit, loss, precision } = settings
     const body = () =>
       evaluate(model, held, {
         loss,
+        precision,
         signal,
         onProgress: (done, total) => emit({ event: 'validation', epoch, done, total }),
       })

@@ -1,6 +1,6 @@
 /** The native backend: kernels as machine code, memory outside of JavaScript, a pool of threads that walks tables. */
 import { cacheFolder, hardwareThreads, joinPath, nativeTools } from '#platform'
-import { allocate, type DType, type TypedArray } from '../../base/dtype.ts'
+import { bytesPerElement, type StorageType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
 import type { Target } from '../../kernel/target.ts'
@@ -13,7 +13,7 @@ import {
   type LoadedTable,
 } from '../backend.ts'
 import { makeBallast } from '../ballast.ts'
-import { toMemoryType } from '../memory-type.ts'
+import { fromMemory, toMemoryType } from '../memory-type.ts'
 import { type CodeMaker, entryName, library, NativeKernels } from './kernels.ts'
 import { type Runtime, runtimeSource } from './runtime-source.ts'
 import { layOutTable, type NativeLayout } from './table.ts'
@@ -219,11 +219,11 @@ export class NativeBackend implements Backend {
     else void this.#later(async () => release())
   }
 
-  write(block: Block, offset: number, dtype: DType, data: TypedArray): void {
+  write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void {
     this.#checkOpen()
     const address = (block as NativeBlock).address + offset
     const converted = toMemoryType(dtype, data)
-    const copy = (from: TypedArray) => {
+    const copy = (from: typeof converted) => {
       if (from.byteLength > 0) this.#runtime.write(address, bytesOf(from), from.byteLength)
     }
     if (this.#pending === 0) copy(converted)
@@ -233,13 +233,13 @@ export class NativeBackend implements Backend {
     }
   }
 
-  read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray> {
+  read(block: Block, offset: number, dtype: StorageType, length: number): Promise<TypedArray> {
     this.#checkOpen()
     const address = (block as NativeBlock).address + offset
     return this.#later(async () => {
-      const result = allocate(dtype, length)
-      if (result.byteLength > 0) this.#runtime.read(address, bytesOf(result), result.byteLength)
-      return result
+      const bytes = new Uint8Array(length * bytesPerElement[dtype])
+      if (bytes.length > 0) this.#runtime.read(address, bytes, bytes.length)
+      return fromMemory(dtype, bytes)
     })
   }
 
@@ -321,7 +321,7 @@ export class NativeBackend implements Backend {
   }
 }
 
-function bytesOf(array: TypedArray): Uint8Array {
+function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
 

@@ -7,14 +7,15 @@ const armRoundings = { floor: 'frintm', ceil: 'frintp', trunc: 'frintz', round: 
 /** One instruction on vectors where the machine has it; C would give several, or a loop over lanes. */
 function vectorOperations(instructions: NativeInstructions): string {
   switch (instructions) {
+    case 'avx512bf16':
     case 'avx512':
     case 'avx2': {
-      const rounding = instructions === 'avx512' ? 'vrndscaleps' : 'vroundps'
-      const fma =
-        instructions === 'avx512'
-          ? '__builtin_ia32_vfmaddps512_mask((a), (b), (c), (short)-1, 4)'
-          : '__builtin_ia32_vfmaddps256((a), (b), (c))'
-      const x = instructions === 'avx512' ? 'v' : 'x'
+      const wide = instructions !== 'avx2'
+      const rounding = wide ? 'vrndscaleps' : 'vroundps'
+      const fma = wide
+        ? '__builtin_ia32_vfmaddps512_mask((a), (b), (c), (short)-1, 4)'
+        : '__builtin_ia32_vfmaddps256((a), (b), (c))'
+      const x = wide ? 'v' : 'x'
       return [
         // The second operand of the instruction stays where the comparison is false: NaN in a.
         ...['min', 'max'].map(
@@ -27,6 +28,8 @@ function vectorOperations(instructions: NativeInstructions): string {
             `INLINE vf ${name}_v(vf a) { vf r; __asm__("${rounding} $${8 + mode}, %1, %0" : "=${x}"(r) : "${x}"(a)); return r; }`,
         ),
         `#define FMA_V(a, b, c) ${fma}`,
+        // By name, so that compilers that know no type of bf16 have it too.
+        'INLINE vf DOT2(vi a, vi b, vf c) { __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b)); return c; }',
       ].join('\n')
     }
     case 'neon':
@@ -77,13 +80,16 @@ typedef int i32;
 typedef unsigned u32;
 typedef long long i64;
 typedef unsigned char u8;
+typedef unsigned short u16;
 typedef f32 vf __attribute__((vector_size(4 * LANES)));
 typedef i32 vi __attribute__((vector_size(4 * LANES)));
 typedef u32 vu __attribute__((vector_size(4 * LANES)));
 typedef u8 vb __attribute__((vector_size(LANES)));
+typedef u16 vh __attribute__((vector_size(2 * LANES)));
 typedef f32 vf_any __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef i32 vi_any __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef u8 vb_any __attribute__((vector_size(LANES), aligned(1)));
+typedef u16 vh_any __attribute__((vector_size(2 * LANES), aligned(2)));
 typedef union { i32 i; f32 f; } param;
 typedef struct { char *const *b; const param *q; char *s; } context;
 #define LOOP(n) for (i32 left = (n); left > 0; left--)
@@ -104,6 +110,12 @@ INLINE vf select_f(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); 
 INLINE vi select_i(vi m, vi a, vi b) { return (a & m) | (b & ~m); }
 INLINE i32 bits_of(f32 x) { union { f32 f; i32 i; } u = {x}; return u.i; }
 INLINE f32 float_of(i32 x) { union { i32 i; f32 f; } u = {x}; return u.f; }
+// bf16: the upper half of an f32; rounded to nearest, ties to even, NaN stays NaN.
+INLINE f32 from_half(u16 x) { return float_of((i32)((u32)x << 16)); }
+INLINE u16 to_half(f32 x) { const u32 b = (u32)bits_of(x); return x != x ? (b >> 16) | 0x40 : (b + 0x7fff + ((b >> 16) & 1)) >> 16; }
+#define LOAD_HALF(p) ((vf)(__builtin_convertvector(*(const vh_any *)(p), vu) << 16))
+INLINE vu round_half(vf x) { const vu b = (vu)x; return (vu)select_i((vi)(x != x), (vi)((b >> 16) | 0x40), (vi)((b + 0x7fff + ((b >> 16) & 1)) >> 16)); }
+#define STORE_HALF(p, v) (*(vh_any *)(p) = __builtin_convertvector(round_half(v), vh))
 INLINE f32 min_f(f32 a, f32 b) { return b < a ? b : a; }
 INLINE f32 max_f(f32 a, f32 b) { return a < b ? b : a; }
 INLINE i32 min_i(i32 a, i32 b) { return b < a ? b : a; }

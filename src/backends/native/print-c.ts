@@ -2,7 +2,7 @@
  * Prints a kernel as C with vector types: one static function a kernel function, one loop a loop. Every parameter and
  * buffer that a function uses is read once into a local, so that stores cannot force reads again.
  */
-import type { DType } from '../../base/dtype.ts'
+import type { StorageType } from '../../base/dtype.ts'
 import type {
   Argument,
   BufferParam,
@@ -21,7 +21,13 @@ import { CValues } from './print-values.ts'
 /** The name under which a kernel's library exports its task. */
 export const entryName = 'juanji_task'
 
-const elementTypes: Readonly<Record<DType, string>> = { f32: 'f32', i32: 'i32', u8: 'u8', bool: 'u8' }
+const elementTypes: Readonly<Record<StorageType, string>> = {
+  f32: 'f32',
+  i32: 'i32',
+  u8: 'u8',
+  bool: 'u8',
+  bf16: 'u16',
+}
 
 function typeName({ kind, lanes }: ValueType): string {
   if (lanes === 1) return kind === 'f32' ? 'f32' : 'i32'

@@ -64,6 +64,8 @@ export class CValues {
       }
       case 'fma':
         return `${vector ? 'FMA_V' : 'FMA'}(${this.of(e.a)}, ${this.of(e.b)}, ${this.of(e.c)})`
+      case 'dot2':
+        return `DOT2(${this.of(e.a)}, ${this.of(e.b)}, ${this.of(e.c)})`
       case 'select': {
         const [condition, a, b] = [e.condition, e.a, e.b].map((operand) => this.of(operand))
         if (!vector) return `(${condition} ? ${a} : ${b})`
@@ -142,6 +144,7 @@ export class CValues {
     const p = this.places.local(pointer)
     const wide = bytesPerElement[dtype] === 4
     const at = offset === 0 ? p : `(${p} + ${literalInt(offset)})`
+    if (dtype === 'bf16') return this.#loadHalf(e, p, at)
     if (lanes === 1) return dtype === 'bool' ? `(*${at} != 0)` : wide ? `(*${at})` : `((i32)*${at})`
     const kind = dtype === 'f32' ? 'F' : 'I'
     let value: string
@@ -159,15 +162,29 @@ export class CValues {
     return dtype === 'bool' ? `((vi)(${value} != 0))` : value
   }
 
+  #loadHalf({ type: { lanes }, offset, count, ...e }: Extract<Expr, { op: 'load' }>, p: string, at: string): string {
+    if (lanes === 1) return `from_half(*${at})`
+    if (e.stride === undefined && count === lanes) return `LOAD_HALF(${at})`
+    const stride = e.stride === undefined ? undefined : this.of(e.stride)
+    const elements = Array.from({ length: lanes }, (_, lane) => {
+      if (lane >= count) return '0'
+      return `from_half(${stride === undefined ? `${p}[${offset + lane}]` : `${at}[${lane} * (i64)${stride}]`})`
+    })
+    return `((vf){${elements.join(', ')}})`
+  }
+
   store(s: Extract<Statement, { op: 'store' }>, p: string): string[] {
     const { value, count, offset } = s
     const { dtype } = s.pointer.buffer
     const wide = bytesPerElement[dtype] === 4
     const at = offset === 0 ? p : `(${p} + ${literalInt(offset)})`
     const text = this.of(value)
-    if (value.type.lanes === 1) return [`*${at} = ${dtype === 'bool' ? `(${text} != 0)` : text};`]
+    const half = dtype === 'bf16'
+    if (value.type.lanes === 1)
+      return [`*${at} = ${dtype === 'bool' ? `(${text} != 0)` : half ? `to_half(${text})` : text};`]
     const written = dtype === 'bool' ? `(${text} & 1)` : text
     if (s.stride === undefined && count === value.type.lanes) {
+      if (half) return [`STORE_HALF(${at}, ${written});`]
       if (!wide) return [`STORE_BYTES(${at}, ${written});`]
       return [`STORE_${dtype === 'f32' ? 'F' : 'I'}(${at}, ${written});`]
     }
@@ -175,8 +192,8 @@ export class CValues {
     const stride = s.stride === undefined ? undefined : this.of(s.stride)
     const lines = Array.from({ length: count }, (_, lane) => {
       const target = stride === undefined ? `${p}[${offset + lane}]` : `${at}[${lane} * (i64)${stride}]`
-      return `${target} = v[${lane}];`
+      return `${target} = ${half ? `to_half(v[${lane}])` : `v[${lane}]`};`
     })
-    return [`{ const ${dtype === 'f32' ? 'vf' : 'vi'} v = ${written}; ${lines.join(' ')} }`]
+    return [`{ const ${value.type.kind === 'f32' ? 'vf' : 'vi'} v = ${written}; ${lines.join(' ')} }`]
   }
 }

@@ -16,6 +16,9 @@ export const instructionOffsets = { kernel: 0, buffers: 8, params: 16, tasks: 24
 
 export const runtimeSource = `
 #define _GNU_SOURCE
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
@@ -223,8 +226,12 @@ static int32_t features(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma")) {
     features |= ${featureBits.avx512};
+    // Older compilers do not know this one by name.
+    unsigned a = 0, b, c, d;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1)) features |= ${featureBits.avx512bf16};
+  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) features |= ${featureBits.avx2};
 #elif defined(__aarch64__)
   features |= ${featureBits.neon};

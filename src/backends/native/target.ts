@@ -2,19 +2,22 @@ import { bytesPerElement } from '../../base/dtype.ts'
 import type { Target } from '../../kernel/target.ts'
 
 /** Vector instructions the printer knows how to use; `plain` is C with vectors of four and nothing taken for granted. */
-export type NativeInstructions = 'avx512' | 'avx2' | 'neon' | 'plain'
+export type NativeInstructions = 'avx512bf16' | 'avx512' | 'avx2' | 'neon' | 'plain'
 
 /** Bits that `juanji_features` of the runtime answers with. */
-export const featureBits = { avx512: 1, avx2: 2, neon: 4 } as const
+export const featureBits = { avx512: 1, avx2: 2, neon: 4, avx512bf16: 8 } as const
 
 export function bestInstructions(features: number): NativeInstructions {
-  for (const name of ['avx512', 'avx2', 'neon'] as const) if ((features & featureBits[name]) !== 0) return name
+  for (const name of ['avx512bf16', 'avx512', 'avx2', 'neon'] as const)
+    if ((features & featureBits[name]) !== 0) return name
   return 'plain'
 }
 
 export function nativeTarget(instructions: NativeInstructions): Target {
   const common = { name: `native-${instructions}`, math: 'polynomial', bytes: bytesPerElement } as const
   switch (instructions) {
+    case 'avx512bf16':
+      return { ...common, lanes: 16, registers: 32, fma: true, bf16Dot: true, cacheBytes: 1 << 20 }
     case 'avx512':
       return { ...common, lanes: 16, registers: 32, fma: true, cacheBytes: 1 << 20 }
     case 'avx2':
@@ -31,6 +34,7 @@ export function nativeTarget(instructions: NativeInstructions): Target {
 /** What the compiler is told about the machine. */
 export function machineFlags(instructions: NativeInstructions): readonly string[] {
   switch (instructions) {
+    case 'avx512bf16':
     case 'avx512':
       return ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl', '-mfma', '-mprefer-vector-width=512']
     case 'avx2':

@@ -1,5 +1,6 @@
 /** `juanji bench`: how fast this machine convolves and trains. */
 import type { Command } from 'commander'
+import type { Precision } from '../../base/dtype.ts'
 import { ConfigError } from '../../base/errors.ts'
 import { version } from '../../base/version.ts'
 import {
@@ -15,11 +16,13 @@ import {
 } from '../command.ts'
 import { layerSet, layerSetNames } from '../layer-sets.ts'
 import { formatTable } from '../progress.ts'
-import { type BenchmarkRow, isWork, runWork, workNames } from '../works.ts'
+import { precisionHelp, readPrecision } from '../train-plan.ts'
+import { type BenchmarkRow, isWork, networkNames, runWork, workNames } from '../works.ts'
 
 interface BenchOptions extends CommonOptions, DeviceChoice {
   readonly work?: string
   readonly set?: string
+  readonly precision?: string
 }
 
 export function addBench(program: Command, run: Runner): void {
@@ -35,11 +38,13 @@ export function addBench(program: Command, run: Runner): void {
       `only this one, or these with commas between them: ${workNames.join(', ')}, or layers such as b8-3x3s2-64to128@56`,
     )
     .option('--set <name>', `the convolutions of a network instead: ${layerSetNames.join(', ')}`)
+    .option('--precision <name>', `${precisionHelp}; with bf16 whole networks are measured`)
   withDeviceOptions(command)
   withCommonOptions(command, [
     'juanji bench',
     'juanji bench --work simple-cnn-28-b64 --threads 1 --json',
     'juanji bench --set resnet50',
+    'juanji bench --work resnet18-cifar-b32 --precision bf16',
   ])
   command.action((options: BenchOptions) => run(options, (task) => bench(task, options)))
 }
@@ -48,7 +53,10 @@ const digits = (value: number | undefined) =>
   value === undefined ? '' : Number.isInteger(value) ? String(value) : value < 10 ? value.toFixed(2) : value.toFixed(1)
 
 /** What to measure. @throws ConfigError on unknown names */
-function chosenWorks({ work, set }: BenchOptions): readonly { readonly work: string; readonly count?: number }[] {
+function chosenWorks(
+  { work, set }: BenchOptions,
+  precision: Precision,
+): readonly { readonly work: string; readonly count?: number }[] {
   if (work !== undefined && set !== undefined) {
     throw new ConfigError({
       where: '--work',
@@ -62,7 +70,8 @@ function chosenWorks({ work, set }: BenchOptions): readonly { readonly work: str
     if (!layerSetNames.includes(set)) throw unknownName('set', set, layerSetNames)
     return layerSet(set)
   }
-  if (work === undefined) return workNames.map((name) => ({ work: name }))
+  // What a convolution alone reads and writes are Variables, and those are f32.
+  if (work === undefined) return (precision === 'f32' ? workNames : networkNames).map((name) => ({ work: name }))
   const names = work.split(',')
   const unknown = names.find((name) => !isWork(name))
   if (unknown !== undefined) throw unknownName('work', unknown, workNames)
@@ -70,19 +79,21 @@ function chosenWorks({ work, set }: BenchOptions): readonly { readonly work: str
 }
 
 async function bench({ terminal, signal, begin }: Task, options: BenchOptions): Promise<void> {
-  const works = chosenWorks(options)
+  const precision = readPrecision(options.precision) ?? 'f32'
+  const works = chosenWorks(options, precision)
   const device = await chooseDevice(options)
   begin()
   const rows: BenchmarkRow[] = []
   for (const [i, { work, count }] of works.entries()) {
     if (signal.aborted) throw new Interrupted()
     terminal.progress({ label: work, done: i, total: works.length })
-    const row = { ...(await runWork(work)), ...(count === undefined ? {} : { count }) }
+    const row = { ...(await runWork(work, precision)), ...(count === undefined ? {} : { count }) }
     rows.push(row)
     terminal.event({
       event: 'work',
       peer: `juanji-${version}-${device.target.name}`,
       threads: device.backend.threads,
+      ...(precision === 'f32' ? {} : { precision }),
       ...row,
     })
   }

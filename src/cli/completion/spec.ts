@@ -1,5 +1,6 @@
 /** What there is to complete, read from the program itself: commands, their options, and what stands behind those. */
 import type { Argument, Command, Option } from 'commander'
+import { precisions } from '../../base/dtype.ts'
 import { backendNames } from '../../engine/index.ts'
 import { lrScheduleNames, models } from '../../index.ts'
 import { datasetNames } from '../data-choice.ts'
@@ -52,6 +53,7 @@ const knownNames: Readonly<Record<string, readonly string[]>> = {
   '--arch': architectures,
   '--backend': backendNames,
   '--lr-schedule': lrScheduleNames,
+  '--precision': precisions,
   '--optimizer': ['adam', 'adamw', 'sgd'],
   '--padding': ['valid', 'same', 'full'],
   '--set': layerSetNames,

@@ -2,7 +2,7 @@
  * Maps: outputs[i] = chain(operands[i]) over an iteration space of any rank, every operand and output with its own
  * strides. Broadcasting is stride 0, a transpose is a permutation of strides, a slice a larger stride.
  */
-import type { DType } from '../../base/dtype.ts'
+import type { StorageType } from '../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec, kindOf } from '../build.ts'
 import { type Chain, type ChainContext, chainKey, emitChain } from '../chain.ts'
 import { add, convert, div, min, mul, rem, splat, sub } from '../expression.ts'
@@ -13,7 +13,7 @@ import type { Target } from '../target.ts'
 export type InnerStride = 'unit' | 'zero' | 'strided'
 
 export interface MapOperand {
-  readonly dtype: DType
+  readonly dtype: StorageType
   readonly inner: InnerStride
   /** Some stride is negative: the buffer is given from its lowest element on, and a parameter says where to start. */
   readonly reversed?: boolean

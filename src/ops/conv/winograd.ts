@@ -48,11 +48,11 @@ function emitWinograd(
   epilogue: Epilogue,
 ): void {
   const { target } = context
-  const weightShape = { outputs, transposed: args.column !== 1 }
+  const weightShape = { outputs, source: weight.span.buffer.dtype, transposed: args.column !== 1 }
   const { size, ...transform } = weightCall(weightShape, args, target)
   const transformed = context.temporary('f32', Math.max(1, size))
   context.call({ spec: weightSpec(weightShape), spans: [weight.span, transformed], ...transform })
-  const shape = { outputs, epilogue: epilogueShape(epilogue) }
+  const shape = { outputs, input: x.span.buffer.dtype, epilogue: epilogueShape(epilogue) }
   const call = winogradCall(shape, g, target)
   const spans = [x.span, transformed, ...epilogueSpans(epilogue)]
   context.call({ spec: winogradSpec(shape), spans, ...call, params: [...call.params, ...epilogue.constants] })
@@ -64,6 +64,7 @@ export function winogradForward<A>(shapes: (node: Node<A>) => Planar): Algorithm
     applies: (node) => applies(shapes(node)),
     cost: (node, target) => winogradCost(outputs, forwardGeometry(shapes(node)), target),
     tolerance: tolerances[outputs],
+    bf16: () => 'free',
     fusesEpilogue: true,
     build(node, inputs, epilogue, context) {
       const p = shapes(node)
@@ -82,6 +83,7 @@ export function winogradInputGradient<A>(shapes: (node: Node<A>) => Planar): Alg
     applies: (node) => applies(shapes(node)),
     cost: (node, target) => winogradCost(outputs, geometryOf(shapes(node)), target),
     tolerance: tolerances[outputs],
+    bf16: () => 'free',
     fusesEpilogue: true,
     build(node, inputs, epilogue, context) {
       const p = shapes(node)
@@ -106,6 +108,7 @@ export function winogradWeightGradient<A>(shapes: (node: Node<A>) => Planar): Al
     applies: (node) => applies(shapes(node)),
     cost: (node, target) => winogradGradientCost(outputs, forwardGeometry(shapes(node)), target),
     tolerance: tolerances[outputs],
+    bf16: () => 'f32',
     build(node, [x, upstream], epilogue, context) {
       const { target } = context
       const g = forwardGeometry(shapes(node))
@@ -115,7 +118,8 @@ export function winogradWeightGradient<A>(shapes: (node: Node<A>) => Planar): Al
       const z = context.temporary('f32', sizes.upstream)
       for (let chunk = 0; chunk < blocks.chunks; chunk++) {
         const tiles = gradientTilesCall(outputs, g, blocks, chunk)
-        context.call({ spec: gradientTilesSpec(outputs), spans: [x.span, upstream.span, v, z], ...tiles })
+        const spec = gradientTilesSpec(outputs, x.span.buffer.dtype, upstream.span.buffer.dtype)
+        context.call({ spec, spans: [x.span, upstream.span, v, z], ...tiles })
         const products = gradientProductsCall(outputs, g, blocks, chunk, target)
         context.call({ spec: gradientProductsSpec(outputs), spans: [v, z, epilogue.outputs[0]], ...products })
       }

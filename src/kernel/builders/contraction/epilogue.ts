@@ -1,12 +1,12 @@
 /** What is done to the elements of a contraction before they are stored: a fused chain with operands of its own. */
-import type { DType } from '../../../base/dtype.ts'
+import type { StorageType } from '../../../base/dtype.ts'
 import { type KernelBuilder, kindOf } from '../../build.ts'
 import { type Chain, chainKey, emitChain, identityChain } from '../../chain.ts'
 import { add, convert, splat } from '../../expression.ts'
 import type { BufferParam, Expr, Pointer } from '../../language.ts'
 
 export interface EpilogueOperandShape {
-  readonly dtype: DType
+  readonly dtype: StorageType
   /** Read at the output element's place, at its column, or once. */
   readonly access: 'same' | 'channel' | 'scalar'
 }
@@ -15,7 +15,7 @@ export interface EpilogueShape {
   readonly chain: Chain
   readonly operands: readonly EpilogueOperandShape[]
   /** One for each result of the chain. */
-  readonly outputs: readonly DType[]
+  readonly outputs: readonly StorageType[]
 }
 
 export const plainStore: EpilogueShape = { chain: identityChain, operands: [], outputs: ['f32'] }

@@ -3,15 +3,20 @@
  * filled with (kernel column, channel) positions: per row of the upstream gradient one product gives what every pixel
  * sends to each of these positions, which is then added where it belongs. A task owns some rows of one image.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, and, constant, div, ge, lt, max, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { ConvGeometry } from './conv.ts'
 import { defineCopy, defineZero } from './copy.ts'
+import { copiedElementOf, elementOf, type OperandForm } from './operand-form.ts'
 import { columnsOf, defineSweep, edgeSize, storeSink, type TileSize, tileOf } from './tile.ts'
 
 export interface ScatterShape {
+  /** How the upstream gradient is read. */
+  readonly form: OperandForm
+  readonly result: StorageType
   /** Vectors that the positions of one kernel row fill, where they are so few that their additions are written out. */
   readonly vectors: number | undefined
 }
@@ -23,9 +28,10 @@ export function scatterVectors(g: ConvGeometry, target: Target): number {
   return Math.ceil((g.kernel[1] * g.groupIn) / target.lanes)
 }
 
-export function scatterShape(g: ConvGeometry, target: Target): ScatterShape {
+/** @param result elements of what comes out */
+export function scatterShape(g: ConvGeometry, target: Target, form: OperandForm, result: StorageType): ScatterShape {
   const vectors = scatterVectors(g, target)
-  return { vectors: vectors > mostWrittenOut ? undefined : vectors }
+  return { form, result, vectors: vectors > mostWrittenOut ? undefined : vectors }
 }
 
 /** One vector wide where the positions fill no more, otherwise two. */
@@ -39,7 +45,7 @@ function panelsOfRow(tile: TileSize, vectors: number): number {
 }
 
 export function scatterSpec(shape: ScatterShape): KernelSpec {
-  const key = `scatter|${shape.vectors ?? 'many'}`
+  const key = `scatter|${shape.form}|${shape.result}|${shape.vectors ?? 'many'}`
   return { key, build: (target) => buildScatter(shape, key, target) }
 }
 
@@ -88,9 +94,9 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
   const { lanes } = target
   const tile = scatterTile(shape, target)
   const panelWidth = columnsOf(tile, target)
-  const upstream = k.buffer('upstream', 'f32', 'input')
-  const weights = k.buffer('weights', 'f32', 'input')
-  const output = k.buffer('y', 'f32', 'output')
+  const upstream = k.buffer('upstream', elementOf(shape.form), 'input')
+  const weights = k.buffer('weights', copiedElementOf(shape.form), 'input')
+  const output = k.buffer('y', shape.result, 'output')
   const edge = k.buffer('edge', 'f32', 'scratch')
   const sent = k.buffer('sent', 'f32', 'scratch')
   const strip = k.buffer('strip', 'f32', 'scratch')
@@ -176,5 +182,5 @@ function buildScatter(shape: ScatterShape, key: string, target: Target): Kernel 
       k.advance(from, line)
     })
   })
-  return k.build(`scatter_f32_${tile.rows}x${panelWidth}_${shape.vectors ?? 'many'}_${target.name}`, key)
+  return k.build(`scatter_${shape.form}_${tile.rows}x${panelWidth}_${shape.vectors ?? 'many'}_${target.name}`, key)
 }

@@ -4,7 +4,7 @@
  * after a few of them), the innermost block holds one step (unrolled, older V8 moves all loads to its top and spills).
  */
 import type { KernelBuilder, Variable } from '../../build.ts'
-import { add, constant, div, eq, fma, le, lt, mul, select, splat } from '../../expression.ts'
+import { add, constant, div, dot2, eq, fma, le, lt, mul, select, splat } from '../../expression.ts'
 import type { BufferParam, Expr, KernelFunction, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { EpilogueEmitter } from './epilogue.ts'
@@ -238,6 +238,8 @@ function defineTile(
     const [out, column, columns, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const b = k.pointFrom(firstB)
     const zero = constant('f32', 0, k.lanes)
+    // Integers are pairs of bf16.
+    const product = spec.a.dtype === 'i32' ? dot2 : fma
     const sums: Variable[][] = []
     for (let i = 0; i < rows; i++) sums.push(Array.from({ length: vectors }, (_, j) => k.variable(zero, `s${i}_${j}_`)))
     // Copies of parameters into locals: a printer may read a parameter from memory each time.
@@ -262,7 +264,7 @@ function defineTile(
             const value =
               typeof offset === 'number' ? k.load(a, offset) : i === 0 ? k.load(a) : k.load(k.pointFrom(a, offset))
             const left = k.let(splat(value, k.lanes), 'a')
-            for (const [j, sum] of sums[i].entries()) k.set(sum, fma(left, right[j], sum.value))
+            for (const [j, sum] of sums[i].entries()) k.set(sum, product(left, right[j], sum.value))
           }
           k.advance(a, aStep)
           k.advance(b, bStep)

@@ -6,6 +6,7 @@
  * With many channels every tap is a section of its own and leaves out the pixels whose tap lies in the border: nothing
  * is padded. With few, the taps of a kernel row are one run of a padded copy of the input.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, div, max, min, mul, rem, sub } from '../../expression.ts'
 import type { Expr, Kernel } from '../../language.ts'
@@ -45,9 +46,10 @@ export function weightGradientPieces(g: ConvGeometry): number {
   return Math.ceil(g.images / Math.max(1, imagesPerPiece))
 }
 
-export function weightGradientSpec(): KernelSpec {
-  const key = 'weightGradient'
-  return { key, build: (target) => buildWeightGradient(key, target) }
+/** @param x elements of the input, pairs of images as i32 @param upstream elements of the upstream gradient, pairs likewise */
+export function weightGradientSpec(x: StorageType, upstream: StorageType): KernelSpec {
+  const key = `weightGradient|${x}|${upstream}`
+  return { key, build: (target) => buildWeightGradient(x, upstream, key, target) }
 }
 
 /** @param g of the input as the kernel reads it: already padded where taps are not apart */
@@ -107,12 +109,12 @@ export function weightGradientCall(g: ConvGeometry, target: Target) {
   return { params, tasks: others * realParts, scratch: [edgeSize(tile, target)], work }
 }
 
-function buildWeightGradient(key: string, target: Target): Kernel {
+function buildWeightGradient(xType: StorageType, upstreamType: StorageType, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const tile = gradientTile(target)
   const tileColumns = columnsOf(tile, target)
-  const x = k.buffer('x', 'f32', 'input')
-  const upstream = k.buffer('upstream', 'f32', 'input')
+  const x = k.buffer('x', xType, 'input')
+  const upstream = k.buffer('upstream', upstreamType, 'input')
   const output = k.buffer('y', 'f32', 'output')
   const edge = k.buffer('edge', 'f32', 'scratch')
   const [images, imagesPerPiece, pieceSize] = ['images', 'imagesPerPiece', 'pieceSize'].map((n) => k.int(n))
@@ -211,14 +213,14 @@ function buildWeightGradient(key: string, target: Target): Kernel {
       })
     })
   })
-  return k.build(`weight_gradient_f32_${tile.rows}x${tileColumns}_${target.name}`, key)
+  return k.build(`weight_gradient_${xType}_${tile.rows}x${tileColumns}_${target.name}`, key)
 }
 
 // The padded input.
 
-export function padSpec(): KernelSpec {
-  const key = 'padImages'
-  return { key, build: (target) => buildPad(key, target) }
+export function padSpec(dtype: StorageType): KernelSpec {
+  const key = `padImages|${dtype}`
+  return { key, build: (target) => buildPad(dtype, key, target) }
 }
 
 export interface PaddedImages {
@@ -249,10 +251,10 @@ export function padCall(p: PaddedImages) {
   return { params, tasks: p.images * blocks, work: p.images * p.paddedHeight * line }
 }
 
-function buildPad(key: string, target: Target): Kernel {
+function buildPad(dtype: StorageType, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
-  const x = k.buffer('x', 'f32', 'input')
-  const padded = k.buffer('y', 'f32', 'output')
+  const x = k.buffer('x', dtype, 'input')
+  const padded = k.buffer('y', dtype, 'output')
   const [height, width, channels] = ['height', 'width', 'channels'].map((n) => k.int(n))
   const [paddedWidth, left, top, paddedHeight] = ['paddedWidth', 'left', 'top', 'paddedHeight'].map((n) => k.int(n))
   const [rowsPerTask, blocks] = ['rowsPerTask', 'blocks'].map((n) => k.int(n))
@@ -264,5 +266,5 @@ function buildPad(key: string, target: Target): Kernel {
     const to = k.point(padded, mul(mul(add(mul(image, paddedHeight), row), paddedWidth), channels))
     k.call(fill, to, image, sub(row, top), rows)
   })
-  return k.build(`pad_images_f32_${target.name}`, key)
+  return k.build(`pad_images_${dtype}_${target.name}`, key)
 }

@@ -2,6 +2,7 @@
  * Weight gradient of a depthwise convolution: a few taps of a kernel row in registers, vectors along channels, sums over
  * the pixels for which all of them lie inside the input; the pixels at the edges are added tap by tap.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, eq, fma, int, lt, max, min, mul, rem, sub } from '../../expression.ts'
 import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
@@ -32,11 +33,17 @@ function heldPixels(fixed: Fixed | undefined, target: Target): readonly number[]
   return [14, 7, 3].filter((pixels) => pixels <= room)
 }
 
-export function depthwiseWeightsSpec(g: DepthwiseWeightsArguments): KernelSpec {
+interface Elements {
+  readonly x: StorageType
+  readonly upstream: StorageType
+}
+
+/** @param elements of the input and of the upstream gradient */
+export function depthwiseWeightsSpec(g: DepthwiseWeightsArguments, elements: Elements): KernelSpec {
   const [stride, dilation, kernelColumns] = [g.stride[1], g.dilation[1], g.kernel[1]]
   const fixed = g.multiplier > 1 ? undefined : { channels: g.channels, stride, dilation, kernelColumns }
-  const key = `depthwiseWeights|${fixed === undefined ? 'multiplied' : Object.values(fixed)}`
-  return { key, build: (target) => buildDepthwiseWeights(fixed, key, target) }
+  const key = `depthwiseWeights|${elements.x}|${elements.upstream}|${fixed === undefined ? 'multiplied' : Object.values(fixed)}`
+  return { key, build: (target) => buildDepthwiseWeights(fixed, elements, key, target) }
 }
 
 export type DepthwiseWeightsArguments = Omit<DepthwiseArguments, 'out' | 'weights'>
@@ -70,11 +77,11 @@ export function depthwiseWeightsCall(g: DepthwiseWeightsArguments, target: Targe
   return { params, tasks: pieces * channelBlocks, work }
 }
 
-function buildDepthwiseWeights(fixed: Fixed | undefined, key: string, target: Target): Kernel {
+function buildDepthwiseWeights(fixed: Fixed | undefined, elements: Elements, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const { lanes } = k
-  const x = k.buffer('x', 'f32', 'input')
-  const upstream = k.buffer('upstream', 'f32', 'input')
+  const x = k.buffer('x', elements.x, 'input')
+  const upstream = k.buffer('upstream', elements.upstream, 'input')
   const output = k.buffer('y', 'f32', 'output')
   const [images, imagesPerPiece, channelBlocks] = ['images', 'imagesPerPiece', 'channelBlocks'].map((n) => k.int(n))
   const number = (name: string, value: number | undefined): Expr => {

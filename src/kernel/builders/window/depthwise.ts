@@ -3,6 +3,7 @@
  * handled by shorter loops over the taps, not by a border: the input is read where it lies. With a multiplier m, output
  * channels c·m … c·m + m-1 belong to input channel c (`spread`); the input gradient adds them up again (`fold`).
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, fma, max, min, mul, rem, sub } from '../../expression.ts'
 import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
@@ -10,6 +11,8 @@ import type { Target } from '../../target.ts'
 import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from '../contraction/epilogue.ts'
 
 export interface DepthwiseShape {
+  readonly x: StorageType
+  readonly weights: StorageType
   readonly multiplier: 'none' | 'spread' | 'fold'
   /** What the code for whole windows has as constants; undefined with a multiplier. */
   readonly inside: Inside | undefined
@@ -32,8 +35,9 @@ export function depthwiseShape(
   g: DepthwiseArguments,
   multiplied: 'spread' | 'fold',
   epilogue: EpilogueShape,
+  elements: { readonly x: StorageType; readonly weights: StorageType },
 ): DepthwiseShape {
-  if (g.multiplier > 1) return { multiplier: multiplied, inside: undefined, epilogue }
+  if (g.multiplier > 1) return { ...elements, multiplier: multiplied, inside: undefined, epilogue }
   const inside: Inside = {
     channels: g.channels,
     kernelColumns: g.kernel[1],
@@ -42,7 +46,7 @@ export function depthwiseShape(
     tap: g.weights.tap,
     dilationRows: g.dilation[0],
   }
-  return { multiplier: 'none', inside, epilogue }
+  return { ...elements, multiplier: 'none', inside, epilogue }
 }
 
 export interface DepthwiseArguments {
@@ -83,7 +87,7 @@ const edgeVectors = 4
 
 export function depthwiseSpec(shape: DepthwiseShape): KernelSpec {
   const inside = shape.inside === undefined ? '' : Object.values(shape.inside)
-  const key = `depthwise|${shape.multiplier}|${inside}|${epilogueKey(shape.epilogue)}`
+  const key = `depthwise|${shape.x}|${shape.weights}|${shape.multiplier}|${inside}|${epilogueKey(shape.epilogue)}`
   return { key, build: (target) => buildDepthwise(shape, key, target) }
 }
 
@@ -137,8 +141,8 @@ export function depthwiseCall(shape: DepthwiseShape, g: DepthwiseArguments) {
 
 function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
-  const x = k.buffer('x', 'f32', 'input')
-  const weights = k.buffer('weights', 'f32', 'input')
+  const x = k.buffer('x', shape.x, 'input')
+  const weights = k.buffer('weights', shape.weights, 'input')
   const epilogue = new EpilogueEmitter(k, shape.epilogue)
   const [rowsPerTask, blocks, height, width] = ['rowsPerTask', 'blocks', 'height', 'width'].map((n) => k.int(n))
   const [channels, multiplier, pixel] = ['channels', 'multiplier', 'pixel'].map((n) => k.int(n))

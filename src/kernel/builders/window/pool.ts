@@ -2,6 +2,7 @@
  * Pooling windows, vectors along channels. Forward passes read windows; gradients walk the same windows and write into
  * them. Windows at the edges are shortened, so padding is never read; small windows inside are straight-line code.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec, type Variable } from '../../build.ts'
 import {
   add,
@@ -33,6 +34,8 @@ export type PoolMode = 'max' | 'mean' | 'maxGradient' | 'meanGradient' | 'maxGat
 
 export interface PoolShape {
   readonly mode: PoolMode
+  /** Elements of x, y and the upstream gradient, those that the mode has. */
+  readonly inputs: readonly StorageType[]
   /** Extents of small windows, which are unrolled; undefined for any others. */
   readonly unrolled: readonly [number, number] | undefined
   /** Whether windows share elements. */
@@ -64,10 +67,15 @@ function overlap({ kernel, stride }: PoolArguments): boolean {
   return stride[0] < kernel[0] || stride[1] < kernel[1]
 }
 
-export function poolShape(mode: PoolMode, g: PoolArguments, epilogue: EpilogueShape): PoolShape {
+export function poolShape(
+  mode: PoolMode,
+  g: PoolArguments,
+  inputs: readonly StorageType[],
+  epilogue: EpilogueShape,
+): PoolShape {
   const [rows, columns] = g.kernel
   const unrolled: [number, number] | undefined = rows * columns <= largestUnrolled ? [rows, columns] : undefined
-  return { mode, unrolled, overlapping: overlap(g), epilogue }
+  return { mode, inputs, unrolled, overlapping: overlap(g), epilogue }
 }
 
 /** Whether the windows tile the input: every element belongs to one of them, none to two. */
@@ -78,8 +86,8 @@ export function windowsTile(g: PoolArguments): boolean {
 }
 
 export function poolSpec(shape: PoolShape): KernelSpec {
-  const { mode, unrolled, overlapping, epilogue } = shape
-  const key = `pool|${mode}|${unrolled ?? 'any'}|${writesInput(mode) && overlapping}|${epilogueKey(epilogue)}`
+  const { mode, inputs, unrolled, overlapping, epilogue } = shape
+  const key = `pool|${mode}|${inputs}|${unrolled ?? 'any'}|${writesInput(mode) && overlapping}|${epilogueKey(epilogue)}`
   return { key, build: (target) => buildPool(shape, key, target) }
 }
 
@@ -130,8 +138,9 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
   const { mode, unrolled } = shape
   const { lanes } = k
   const scatter = writesInput(mode)
+  const inputs = [...shape.inputs]
   const input = (name: string, ...modes: PoolMode[]) =>
-    modes.includes(mode) ? k.buffer(name, 'f32', 'input') : undefined
+    modes.includes(mode) ? k.buffer(name, inputs.shift() as StorageType, 'input') : undefined
   const streams: Streams = {
     x: input('x', 'max', 'mean', 'maxGradient', 'maxGather'),
     y: input('y', 'maxGradient', 'maxGather'),

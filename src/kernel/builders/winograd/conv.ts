@@ -5,6 +5,7 @@
  *
  * scratch: transformed tiles [point][tile][channel], products [tile][point][column of the panel]
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, and, constant, div, eq, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel } from '../../language.ts'
@@ -19,6 +20,8 @@ import { weightLayout } from './weights.ts'
 
 export interface WinogradShape {
   readonly outputs: TileOutputs
+  /** Elements of the input. */
+  readonly input: StorageType
   readonly epilogue: EpilogueShape
 }
 
@@ -67,7 +70,7 @@ export function winogradBlocks(outputs: TileOutputs, g: ConvGeometry, target: Ta
 }
 
 export function winogradSpec(shape: WinogradShape): KernelSpec {
-  const key = `winograd|${shape.outputs}|${epilogueKey(shape.epilogue)}`
+  const key = `winograd|${shape.outputs}|${shape.input}|${epilogueKey(shape.epilogue)}`
   return { key, build: (target) => buildWinograd(shape, key, target) }
 }
 
@@ -121,7 +124,7 @@ function buildWinograd(shape: WinogradShape, key: string, target: Target): Kerne
   const points = algebra.points ** 2
   const tile = wideTile(target)
   const tileColumns = columnsOf(tile, target)
-  const x = k.buffer('x', 'f32', 'input')
+  const x = k.buffer('x', shape.input, 'input')
   const weights = k.buffer('weights', 'f32', 'input')
   const epilogue = new EpilogueEmitter(k, shape.epilogue)
   const transformed = k.buffer('v', 'f32', 'scratch')

@@ -7,6 +7,7 @@
  *
  * transformed input [point][block of channels][tile][channel], upstream [point][panel][tile][column of a tile]
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, eq, min, mul, rem, sub } from '../../expression.ts'
 import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
@@ -88,9 +89,10 @@ function tilesOf(b: GradientBlocks, chunk: number): number {
 
 // The transform of both operands.
 
-export function gradientTilesSpec(outputs: TileOutputs): KernelSpec {
-  const key = `winogradGradientTiles|${outputs}`
-  return { key, build: (target) => buildTiles(outputs, key, target) }
+/** @param input elements of the input @param sent elements of the upstream gradient */
+export function gradientTilesSpec(outputs: TileOutputs, input: StorageType, sent: StorageType): KernelSpec {
+  const key = `winogradGradientTiles|${outputs}|${input}|${sent}`
+  return { key, build: (target) => buildTiles(outputs, input, sent, key, target) }
 }
 
 export function gradientTilesCall(outputs: TileOutputs, g: ConvGeometry, b: GradientBlocks, chunk: number) {
@@ -122,12 +124,12 @@ export function gradientTilesCall(outputs: TileOutputs, g: ConvGeometry, b: Grad
   }
 }
 
-function buildTiles(outputs: TileOutputs, key: string, target: Target): Kernel {
+function buildTiles(outputs: TileOutputs, input: StorageType, sent: StorageType, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const algebra = algebraOf(outputs)
   const tileColumns = columnsOf(gradientTile(target), target)
-  const x = k.buffer('x', 'f32', 'input')
-  const upstream = k.buffer('upstream', 'f32', 'input')
+  const x = k.buffer('x', input, 'input')
+  const upstream = k.buffer('upstream', sent, 'input')
   const transformed = k.buffer('v', 'f32', 'output')
   const transformedUpstream = k.buffer('z', 'f32', 'output')
   const patch = k.buffer('patch', 'f32', 'scratch')

@@ -3,6 +3,7 @@
  * tile], which the products read straight through. Columns behind the last one are zeros. Strides may be negative, so
  * that flipped and transposed weights, those of the input gradient, are transformed by the same kernel.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, eq, lt, min, mul, rem, sub } from '../../expression.ts'
 import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
@@ -13,6 +14,7 @@ import { planePadding } from './tiles.ts'
 
 export interface WeightShape {
   readonly outputs: TileOutputs
+  readonly source: StorageType
   /** Whether neighbouring channels are neighbours in memory, and not neighbouring columns. */
   readonly transposed: boolean
 }
@@ -41,7 +43,7 @@ const elementsPerTask = 32_768
 const stagedChannels = 16
 
 export function weightSpec(shape: WeightShape): KernelSpec {
-  const key = `winogradWeights|${shape.outputs}|${shape.transposed}`
+  const key = `winogradWeights|${shape.outputs}|${shape.source}|${shape.transposed}`
   return { key, build: (target) => buildWeights(shape, key, target) }
 }
 
@@ -81,7 +83,7 @@ function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const { points, weights: transform } = algebraOf(shape.outputs)
   const tileColumns = columnsOf(wideTile(target), target)
-  const source = k.buffer('x', 'f32', 'input')
+  const source = k.buffer('x', shape.source, 'input')
   const result = k.buffer('y', 'f32', 'output')
   const staged = shape.transposed ? k.buffer('staged', 'f32', 'scratch') : undefined
   const [channels, columns, row, tap] = ['channels', 'columns', 'row', 'tap'].map((name) => k.int(name))
