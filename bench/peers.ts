@@ -94,7 +94,11 @@ for (let round = 0; round < rounds; round++) {
 }
 
 const roundsOf = (name: string): Rounds => measured.get(name) ?? []
-const labelOf = (name: string) => roundsOf(name).flat().at(0)?.peer ?? name
+/** Name and version; how juanji was told to compute where that is not the default. */
+const labelOf = (name: string) => {
+  const peer = roundsOf(name).flat().at(0)?.peer ?? name
+  return name === 'precise' || name === 'bf16' ? `${peer} ${name}` : peer
+}
 const comparisons: Comparison[] = possible
   .map(([our, their]) => ({
     title: `${titles[`${our}:${their}`] ?? `${our} beside ${their}`}`,

@@ -15,6 +15,7 @@ import {
 import { explainKernels } from '../explain-kernels.ts'
 import { explainModel } from '../explain-model.ts'
 import { architectureNames, readShape } from '../open-network.ts'
+import { precisionHelp } from '../train-plan.ts'
 
 interface ExplainCommandOptions extends CommonOptions, DeviceChoice {
   readonly steps?: boolean
@@ -26,6 +27,7 @@ interface ExplainCommandOptions extends CommonOptions, DeviceChoice {
   readonly filters?: number
   readonly groups?: number
   readonly training?: boolean
+  readonly precision?: string
   readonly classes?: number
   readonly batchSize?: number
   readonly batch?: number
@@ -83,6 +85,7 @@ export function addExplain(program: Command, run: Runner): void {
     .option('--groups <n>', 'comparing kernel sizes: groups of channels (default: 1)', wholeNumber(1))
     .option('--training', 'networks: a whole training step instead of inference')
     .option('--classes <n>', 'architectures: number of classes', wholeNumber(1))
+    .option('--precision <name>', `networks: ${precisionHelp}`)
     .option('--batch-size <n>', `samples at once (default: ${defaultBatch})`, wholeNumber(1))
     .addOption(new Option('--batch <n>', 'the same').argParser(wholeNumber(1)).hideHelp())
   withDeviceOptions(command)
@@ -140,7 +143,7 @@ async function explain(task: Task, what: string, options: ExplainCommandOptions)
     const batchSize = options.batchSize ?? options.batch ?? defaultBatch
     return explainModel(task, what, { ...options, input: sample, batchSize })
   }
-  refuse(options, ['training', 'classes'], 'explain conv', 'explain with a network')
+  refuse(options, ['training', 'classes', 'precision'], 'explain conv', 'explain with a network')
   if (shape === undefined && filters === undefined && groups === undefined)
     return explainSteps(task, rows ?? defaultInput, options)
   refuse(options, ['steps'], 'comparing kernel sizes', 'explain conv with rows of numbers')
