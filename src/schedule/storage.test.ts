@@ -66,8 +66,8 @@ describe('what lies in memory as bf16', () => {
         "mul [2,4] f32",
         "matmul [2,3] f32",
         "select [2,1] f32",
-        "iota [3] i32",
         "sub [2,1] f32",
+        "iota [3] i32",
         "mul [] f32",
       ]
     `)
@@ -93,9 +93,9 @@ describe('what lies in memory as bf16', () => {
         "mul [2,4] f32",
         "matmul [2,3] f32",
         "select [2,1] f32",
-        "iota [3] i32",
         "sub [2,1] f32",
         "reciprocal [2,1] f32",
+        "iota [3] i32",
         "logicalAnd [2] bool",
         "select [2] f32",
         "mul [] f32",
