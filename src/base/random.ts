@@ -78,6 +78,28 @@ export function hashString(text: string): number {
   return hash | 0
 }
 
+/** The number below which a normal deviate lies with probability p, 0 < p < 1. */
+function normalQuantile(p: number): number {
+  const q = p - 0.5
+  if (Math.abs(q) <= 0.425) {
+    const r = 0.180625 - q * q
+    const above = ((59.10937472 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179
+    return (q * above) / (((67.1875636 * r + 78.757757664) * r + 17.895169469) * r + 1)
+  }
+  const tail = Math.sqrt(-Math.log(q < 0 ? p : 1 - p))
+  let x: number
+  if (tail <= 5) {
+    const r = tail - 1.6
+    const above = ((0.17023821103 * r + 1.3067284816) * r + 2.75681539) * r + 1.4234372777
+    x = above / ((0.12021132975 * r + 0.7370016425) * r + 1)
+  } else {
+    const r = tail - 5
+    const above = ((0.017337203997 * r + 0.42868294337) * r + 3.081226386) * r + 6.657905115
+    x = above / ((0.012258202635 * r + 0.24197894225) * r + 1)
+  }
+  return q < 0 ? -x : x
+}
+
 /** A stream of random numbers on the host: data order, generated data, initial weights. */
 export class Random {
   readonly #k0: number
@@ -119,6 +141,14 @@ export class Random {
     const u = 1 - this.uniform()
     const v = this.uniform()
     return mean + deviation * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v)
+  }
+
+  /**
+   * Fills an array with normal deviates, one 32-bit number each, several times as fast as `normal`. Other numbers than
+   * those: the inverse of the distribution function (Wichura 1988, algorithm AS 241, PPND7: seven digits).
+   */
+  fillNormal(into: { [index: number]: number; readonly length: number }, mean = 0, deviation = 1): void {
+    for (let i = 0; i < into.length; i++) into[i] = mean + deviation * normalQuantile((this.uint32() + 0.5) / 2 ** 32)
   }
 
   /** Shuffles in place (Fisher and Yates) and returns the same array. */
