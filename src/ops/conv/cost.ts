@@ -23,7 +23,7 @@ const sharedCaches = 16
  * those of a large buffer go to memory, which all threads share.
  */
 export function streamed(bytes: number, target: Target): number {
-  return target.lanes * bytes * (bytes > 2 * sharedCaches * target.cacheBytes ? 0.65 : 0.13)
+  return target.lanes * bytes * (bytes > 2 * sharedCaches * target.cacheBytes ? 0.4 : 0.13)
 }
 
 /** Columns that are computed: a tile that is not filled takes as long as a full one. */
