@@ -15,16 +15,24 @@ import {
 import type { Target } from '../../kernel/target.ts'
 import { streamed } from './cost.ts'
 
-/** A load, store, addition or multiplication of one lane. */
-const operation = 2
-/** Terms of a sum that take as long as beginning and ending it. */
-const termsOfOverhead = 5
+/**
+ * A load, store, addition or multiplication of one lane. The halves of a transform fill the first-level cache where
+ * vectors are wide.
+ */
+function operation({ lanes }: Target): number {
+  return 2 * (1 + Math.max(0, lanes - 4) / 12)
+}
+
+/** Terms of a sum that take as long as beginning and ending it, and how much slower than at its peak a product is. */
+const termsOfOverhead = 8
+const productCost = 1.2
+
 /** What a call costs besides its work. */
 const callCost = 200_000
 
 /** `count` transforms of a vector of channels. */
 function transforms(plan: BlockPlan, count: number, target: Target): number {
-  return operation * target.lanes * count * transformOperations(plan.length, target)
+  return operation(target) * target.lanes * count * transformOperations(plan.length, target)
 }
 
 /** Rows of a product in tiles of equal height: a low tile waits for its sums. */
@@ -42,7 +50,7 @@ function costOf(plan: BlockPlan, g: SignalGeometry, target: Target): number {
   const spectra =
     spectrumLayout(plan, pairs, g.channels, target).size + spectrumLayout(plan, pairs, g.outChannels, target).size
   return (
-    2 * plan.slots * tileRows(2 * plan.pairs, target) * columns * (2 * g.channels + termsOfOverhead) +
+    2 * productCost * plan.slots * tileRows(2 * plan.pairs, target) * columns * (2 * g.channels + termsOfOverhead) +
     transforms(plan, plan.pairs * (inputs + outputs) + 1.3 * Math.ceil(g.channels / 2) * outputs, target) +
     (chunks / 2 + 0.5) * streamed(4 * weights, target) +
     chunks * streamed(4 * spectra, target) +
@@ -58,7 +66,12 @@ function gradientCostOf(plan: BlockPlan, g: SignalGeometry, target: Target): num
   const spectra =
     spectrumLayout(plan, pairs, g.channels, target).size + spectrumLayout(plan, pairs, g.outChannels, target).size
   return (
-    2 * plan.slots * 2 * tileRows(g.channels, target) * columns * (2 * plan.pairs + chunks * termsOfOverhead) +
+    4 *
+      productCost *
+      plan.slots *
+      tileRows(g.channels, target) *
+      columns *
+      (2 * plan.pairs + chunks * termsOfOverhead) +
     transforms(plan, plan.pairs * (inputs + outputs) + 1.3 * Math.ceil(g.channels / 2) * outputs, target) +
     chunks * streamed(4 * (sums + spectra), target) +
     (3 * chunks + 2) * callCost
