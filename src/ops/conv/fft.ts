@@ -92,7 +92,7 @@ function emitConvolution(
 ): void {
   const { target } = context
   const { channels, outChannels } = g
-  const length = fftLength(g, target)
+  const length = fftLength(g, target) as number
   const plan = planBlocks(length, g)
   const chunk = chunkOf(plan, g, target)
   const roots = emitRoots(context, length)
@@ -127,7 +127,7 @@ function emitConvolution(
 export function fftForward<A>(shapes: (node: Node<A>) => Planar): Algorithm<A> {
   return {
     name: 'fft',
-    applies: (node) => applies(shapes(node)),
+    applies: (node, target) => applies(shapes(node)) && fftLength(forwardSignal(shapes(node)), target) !== undefined,
     cost: (node, target) => fftCost(forwardSignal(shapes(node)), target),
     tolerance,
     fusesEpilogue: true,
@@ -143,7 +143,7 @@ export function fftForward<A>(shapes: (node: Node<A>) => Planar): Algorithm<A> {
 export function fftInputGradient<A>(shapes: (node: Node<A>) => Planar): Algorithm<A> {
   return {
     name: 'fft',
-    applies: (node) => applies(shapes(node)),
+    applies: (node, target) => applies(shapes(node)) && fftLength(backwardSignal(shapes(node)), target) !== undefined,
     cost: (node, target) => fftCost(backwardSignal(shapes(node)), target),
     tolerance,
     fusesEpilogue: true,
@@ -161,14 +161,15 @@ export function fftInputGradient<A>(shapes: (node: Node<A>) => Planar): Algorith
 export function fftWeightGradient<A>(shapes: (node: Node<A>) => Planar): Algorithm<A> {
   return {
     name: 'fft',
-    applies: (node) => applies(shapes(node)),
+    applies: (node, target) =>
+      applies(shapes(node)) && fftGradientLength(forwardSignal(shapes(node)), target) !== undefined,
     cost: (node, target) => fftGradientCost(forwardSignal(shapes(node)), target),
     tolerance,
     build(node, [x, upstream], epilogue, context) {
       const { target } = context
       const g = forwardSignal(shapes(node))
       const { channels, outChannels, taps } = g
-      const length = fftGradientLength(g, target)
+      const length = fftGradientLength(g, target) as number
       const plan = planBlocks(length, g)
       const chunk = chunkOf(plan, g, target)
       const roots = emitRoots(context, length)

@@ -1,3 +1,4 @@
+export { complexRows } from './complex.ts'
 export {
   type BlockPlan,
   chunkOf,

@@ -64,7 +64,7 @@ export function spectrumLayout(plan: BlockPlan, pairs: number, channels: number,
   return { rows: 2 * pairs, row, slot, size: slot * plan.slots }
 }
 
-/** Weights as the products read them: [slot][vector of outputs][real, imaginary parts of a channel][two vectors]. */
+/** Weights as the products read them: [slot][vector of outputs][channel][real parts, imaginary parts]. */
 export interface WeightLayout {
   readonly panel: number
   readonly slot: number
@@ -72,16 +72,16 @@ export interface WeightLayout {
 }
 
 export function weightLayout(plan: BlockPlan, channels: number, outChannels: number, target: Target): WeightLayout {
-  const panel = 2 * channels * 2 * target.lanes
+  const panel = 2 * channels * target.lanes
   const slot = oddLines(vectorsOf(outChannels, target) * panel)
   return { panel, slot, size: slot * plan.slots }
 }
 
-/** Sums of products for the taps: [slot][channel][real, imaginary part][vector of outputs][two vectors]. */
+/** Sums of products for the taps: [slot][channel][vector of outputs][real parts, imaginary parts]. */
 export function sumLayout(plan: BlockPlan, channels: number, outChannels: number, target: Target) {
-  const part = 2 * vectorsOf(outChannels, target) * target.lanes
-  const slot = oddLines(2 * channels * part)
-  return { part, slot, size: slot * plan.slots }
+  const channel = 2 * vectorsOf(outChannels, target) * target.lanes
+  const slot = oddLines(channels * channel)
+  return { channel, slot, size: slot * plan.slots }
 }
 
 /** Elements that the spectra of a chunk may take: they share the third-level cache. */

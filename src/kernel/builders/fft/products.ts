@@ -3,7 +3,7 @@ import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, div, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
-import { accumulateSink, defineSweep, edgeSize, storeSink, wideTile } from '../contraction/tile.ts'
+import { complexRows, defineComplexProduct } from './complex.ts'
 import { type BlockPlan, type SpectrumLayout, sumLayout, vectorsOf, type WeightLayout } from './plan.ts'
 
 const multiplyAddsPerTask = 400_000
@@ -27,11 +27,9 @@ export function productsCall(
   const wanted = Math.max(1, Math.round(multiplyAddsPerTask / Math.max(1, perPanel)))
   const groups = Math.max(1, Math.ceil(panels / wanted))
   const panelsPerTask = Math.max(1, Math.ceil(panels / groups))
-  const together = channels % target.lanes === 0
   const params = [
     input.rows,
-    together ? 1 : 2,
-    together ? 2 * channels : channels,
+    channels,
     vectorsOf(channels, target) * target.lanes,
     input.row,
     input.slot,
@@ -46,7 +44,7 @@ export function productsCall(
   return {
     params,
     tasks: plan.slots * groups,
-    scratch: [edgeSize(wideTile(target), target)],
+    scratch: [],
     work: plan.slots * panels * perPanel,
   }
 }
@@ -56,25 +54,20 @@ function buildProducts(key: string, target: Target): Kernel {
   const a = k.buffer('x', 'f32', 'input')
   const b = k.buffer('weights', 'f32', 'input')
   const out = k.buffer('y', 'f32', 'output')
-  const edge = k.buffer('edge', 'f32', 'scratch')
-  const [rows, parts, run, part] = ['rows', 'parts', 'run', 'part'].map((name) => k.int(name))
+  const [rows, channels, part] = ['rows', 'channels', 'part'].map((name) => k.int(name))
   const [aRow, aSlot, bPanel, bSlot] = ['aRow', 'aSlot', 'bPanel', 'bSlot'].map((name) => k.int(name))
   const [outRow, outSlot] = ['outRow', 'outSlot'].map((name) => k.int(name))
   const [panels, panelsPerTask, groups] = ['panels', 'panelsPerTask', 'groups'].map((name) => k.int(name))
-  const tile = wideTile(target)
-  const sweep = defineSweep(k, {
-    tile,
+  const product = defineComplexProduct(k, {
     a,
     b,
+    out,
     aRow,
     aStep: 1,
+    aPart: part,
     bStep: 2 * k.lanes,
-    outerStep: part,
-    middleStep: part,
     outRow,
-    sink: storeSink(k, out, outRow),
-    edge,
-    wholeColumns: true,
+    conjugate: false,
   })
   k.task((task) => {
     const slot = k.let(div(task, groups))
@@ -84,10 +77,10 @@ function buildProducts(key: string, target: Target): Kernel {
       const column = k.let(mul(panel, 2 * k.lanes))
       const from = k.point(a, mul(slot, aSlot))
       const right = k.point(b, add(mul(slot, bSlot), mul(panel, bPanel)))
-      k.call(sweep, from, right, add(mul(slot, outSlot), column), column, 2 * k.lanes, rows, 1, parts, run)
+      k.call(product, from, right, k.point(out, add(mul(slot, outSlot), column)), rows, channels)
     })
   })
-  return k.build(`fft_products_f32_${tile.rows}x${2 * k.lanes}_${target.name}`, key)
+  return k.build(`fft_products_f32_${complexRows(target)}x${2 * k.lanes}_${target.name}`, key)
 }
 
 export const gradientProductsSpec: KernelSpec = {
@@ -119,8 +112,7 @@ export function gradientProductsCall(
     input.slot,
     upstream.row,
     upstream.slot,
-    sums.part,
-    2 * sums.part,
+    sums.channel,
     sums.slot,
     chunk,
     panels,
@@ -130,7 +122,7 @@ export function gradientProductsCall(
   return {
     params,
     tasks: plan.slots * groups,
-    scratch: [edgeSize(wideTile(target), target)],
+    scratch: [],
     work: plan.slots * panels * perPanel,
   }
 }
@@ -140,39 +132,38 @@ function buildGradientProducts(key: string, target: Target): Kernel {
   const a = k.buffer('x', 'f32', 'input')
   const b = k.buffer('upstream', 'f32', 'input')
   const out = k.buffer('sums', 'f32', 'output')
-  const edge = k.buffer('edge', 'f32', 'scratch')
   const [channels, rows, part] = ['channels', 'rows', 'part'].map((name) => k.int(name))
   const [aRow, aSlot, bRow, bSlot] = ['aRow', 'aSlot', 'bRow', 'bSlot'].map((name) => k.int(name))
-  const [outPart, outChannel, outSlot] = ['outPart', 'outChannel', 'outSlot'].map((name) => k.int(name))
+  const [outChannel, outSlot] = ['outChannel', 'outSlot'].map((name) => k.int(name))
   const [chunk, panels] = ['chunk', 'panels'].map((name) => k.int(name))
   const [panelsPerTask, groups] = ['panelsPerTask', 'groups'].map((name) => k.int(name))
-  const tile = wideTile(target)
-  const sweep = defineSweep(k, {
-    tile,
+  const product = defineComplexProduct(k, {
     a,
     b,
+    out,
     aRow: 1,
     aStep: aRow,
+    aPart: part,
     bStep: bRow,
-    outerStep: part,
-    middleStep: part,
     outRow: outChannel,
-    sink: accumulateSink(k, out, outChannel),
-    edge,
-    wholeColumns: true,
+    conjugate: true,
+    before: chunk,
   })
   k.task((task) => {
     const slot = k.let(div(task, groups))
     const first = k.let(mul(rem(task, groups), panelsPerTask))
     k.loop(min(sub(panels, first), panelsPerTask), (i) => {
       const column = k.let(mul(add(first, i), 2 * k.lanes))
-      k.loop(2, (side) => {
-        const from = k.point(a, add(mul(slot, aSlot), mul(side, part)))
-        const right = k.point(b, add(mul(slot, bSlot), column))
-        const to = add(add(mul(slot, outSlot), mul(side, outPart)), column)
-        k.call(sweep, from, right, to, chunk, 2 * k.lanes, channels, 1, 1, rows)
-      })
+      const right = k.point(b, add(mul(slot, bSlot), column))
+      k.call(
+        product,
+        k.point(a, mul(slot, aSlot)),
+        right,
+        k.point(out, add(mul(slot, outSlot), column)),
+        channels,
+        rows,
+      )
     })
   })
-  return k.build(`fft_gradient_products_f32_${tile.rows}x${2 * k.lanes}_${target.name}`, key)
+  return k.build(`fft_gradient_products_f32_${complexRows(target)}x${2 * k.lanes}_${target.name}`, key)
 }

@@ -1,7 +1,6 @@
 /**
- * Sums of products of spectra back into the gradient of the weights. A slot holds the products of the real and imaginary
- * parts of both operands, each added up over both rows of all pairs of blocks; conj(dY) X is made of them on the way
- * into the transform, and what the pairing mixed cancels in the sum of the two rows. Two channels are one sequence.
+ * Sums of products of spectra, conj(dY) X added up over both rows of all pairs of blocks, back into the gradient of the
+ * weights. What the pairing mixed cancels in the sum of the two rows. Two channels are transformed as one sequence.
  */
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, eq, lt, min, mul, rem, select, sub } from '../../expression.ts'
@@ -20,7 +19,7 @@ export function tapsCall(plan: BlockPlan, taps: number, channels: number, outCha
   const vectors = vectorsOf(outChannels, target)
   const pairs = Math.ceil(channels / 2)
   const { count, groups } = vectorsPerTask(plan.length, pairs, target)
-  const params = [taps, channels, outChannels, pairs, count, groups, sums.part, sums.slot]
+  const params = [taps, channels, outChannels, pairs, count, groups, sums.channel, sums.slot]
   return {
     params,
     tasks: vectors * groups,
@@ -30,14 +29,8 @@ export function tapsCall(plan: BlockPlan, taps: number, channels: number, outCha
 }
 
 /** The spectra of two channels as one: D_c + i D_c', and the conjugates of both so joined for frequency N - f. */
-function reader(k: KernelBuilder, sums: BufferParam, slot: Expr, part: Expr): SlotReader {
-  /** conj(dY) X of one channel from its four products. */
-  const sum = (at: Pointer): Complex => {
-    const imaginary = k.pointFrom(at, part)
-    const load = (from: Pointer, offset: number) => k.let(k.loadVector(from, offset))
-    const re = k.let(add(load(at, 0), load(imaginary, k.lanes)))
-    return [re, k.let(sub(load(imaginary, 0), load(at, k.lanes)))]
-  }
+function reader(k: KernelBuilder, sums: BufferParam, slot: Expr): SlotReader {
+  const sum = (at: Pointer): Complex => [k.let(k.loadVector(at)), k.let(k.loadVector(at, k.lanes))]
   return {
     buffer: sums,
     slot,
@@ -60,10 +53,10 @@ function buildTaps(length: number, key: string, target: Target): Kernel {
   const out = k.buffer('y', 'f32', 'output')
   const work = k.buffer('work', 'f32', 'scratch')
   const [taps, channels, columns, pairs] = ['taps', 'channels', 'columns', 'pairs'].map((name) => k.int(name))
-  const [perTask, groups, part, slot] = ['perTask', 'groups', 'part', 'slot'].map((name) => k.int(name))
+  const [perTask, groups, channel, slot] = ['perTask', 'groups', 'channel', 'slot'].map((name) => k.int(name))
 
   const spec: TransformSpec = { direction: 'inverse', length, work, roots }
-  const transform = defineFromSpectrum(k, spec, reader(k, sums, slot, part))
+  const transform = defineFromSpectrum(k, spec, reader(k, sums, slot))
   const declarations = [{ pointer: work }, { pointer: out }, { int: 'count' }] as const
   const store = k.function('store', declarations, (firstFrom, firstTo, count) => {
     const from = k.pointFrom(firstFrom)
@@ -100,10 +93,10 @@ function buildTaps(length: number, key: string, target: Target): Kernel {
     const count = k.let(min(sub(columns, column), lanes))
     k.loop(min(sub(pairs, firstPair), perTask), (i) => {
       const c = k.let(mul(add(firstPair, i), 2))
-      const from = k.point(sums, add(mul(mul(c, 2), part), mul(column, 2)))
+      const from = k.point(sums, add(mul(c, channel), mul(column, 2)))
       const second = k.let(lt(add(c, 1), channels))
       // A last channel without a partner is its own; its copy is not stored.
-      const other = k.let(select(second, mul(part, 2), constant('i32', 0)))
+      const other = k.let(select(second, channel, constant('i32', 0)))
       const results = transform(from, other, k.point(work), k.point(work, halfSize(length, target)), k.point(roots))
       const to = k.point(out, add(mul(c, columns), column))
       k.call(store, results, to, count)

@@ -1,10 +1,9 @@
 /**
  * Spectra of a convolution's weights. What a convolution layer computes is a correlation, so they are conjugated; the
- * factor 1/N of the inverse transform is theirs as well. A product of complex numbers is two products of real ones:
- * channel c has the steps c, (re, im), and C + c, (-im, re). Two channels are transformed as one complex sequence.
+ * factor 1/N of the inverse transform is theirs as well. Two channels are transformed as one complex sequence.
  */
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
-import { add, constant, div, lt, min, mul, neg, rem, select, sub } from '../../expression.ts'
+import { add, constant, div, lt, min, mul, rem, select, sub } from '../../expression.ts'
 import type { Kernel, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { type BlockPlan, vectorsOf, vectorsPerTask, type WeightLayout } from './plan.ts'
@@ -82,13 +81,9 @@ function buildWeights(shape: WeightShape, key: string, target: Target): Kernel {
     const to = k.pointFrom(firstTo)
     const scale = constant('f32', 0.5 / length, lanes)
     const stride = k.variable(slot, 'slot').value
-    const imaginary = k.variable(mul(channels, 2 * lanes), 'imaginary').value
     const put = (at: Pointer, [re, im]: Complex) => {
       k.store(at, re)
       k.store(at, im, lanes)
-      const other = k.pointFrom(at, imaginary)
-      k.store(other, neg(im))
-      k.store(other, re, lanes)
     }
     const up = k.pointFrom(from)
     const down = k.pointFrom(from, 2 * lanes * length)
