@@ -13,7 +13,7 @@ export interface DeviceOptions {
   readonly backend?: BackendName
   /**
    * Only algorithms as accurate as the definition: no Winograd convolutions, whose errors are a few times larger
-   * (1e-6 to 5e-6 of the largest result). Default: false.
+   * (1e-6 to 5e-6 of the largest result), and no Fourier transforms. Default: false.
    */
   readonly precise?: boolean
   /** The name of an algorithm, such as `direct` or `winograd4`, that is taken wherever it applies: for checks and measurements. */

@@ -5,6 +5,7 @@ import { makeNode, type Node } from '../../graph/node.ts'
 import type { KernelOp } from '../../graph/op.ts'
 import { forwardAlgorithms, inputGradientAlgorithms, weightGradientAlgorithms } from './dense.ts'
 import { depthwiseForward, depthwiseInputGradient, depthwiseWeightGradient } from './depthwise.ts'
+import { fftForward, fftInputGradient, fftWeightGradient } from './fft.ts'
 import { type ConvAttributes, type Planar, planar } from './geometry.ts'
 import { outputSize } from './padding.ts'
 import { winogradForward, winogradInputGradient, winogradWeightGradient } from './winograd.ts'
@@ -110,7 +111,12 @@ export const convOp: KernelOp<ConvAttributes> = {
     convInputGradient(upstream, weight, attributes, x.shape.slice(1, -1)),
     convWeightGradient(x, upstream, attributes, weight.shape.slice(0, -2)),
   ],
-  algorithms: [depthwiseForward(convShapes), ...forwardAlgorithms(convShapes), ...winogradForward(convShapes)],
+  algorithms: [
+    depthwiseForward(convShapes),
+    ...forwardAlgorithms(convShapes),
+    ...winogradForward(convShapes),
+    fftForward(convShapes),
+  ],
 }
 
 function convShapes({ inputs: [x, weight], attributes, shape }: Node<ConvAttributes>): Planar {
@@ -134,6 +140,7 @@ export const convInputGradientOp: KernelOp<InputGradientAttributes> = {
     depthwiseInputGradient(inputGradientShapes),
     ...inputGradientAlgorithms(inputGradientShapes),
     ...winogradInputGradient(inputGradientShapes),
+    fftInputGradient(inputGradientShapes),
   ],
 }
 
@@ -158,6 +165,7 @@ export const convWeightGradientOp: KernelOp<WeightGradientAttributes> = {
     depthwiseWeightGradient(weightGradientShapes),
     ...weightGradientAlgorithms(weightGradientShapes),
     ...winogradWeightGradient(weightGradientShapes),
+    fftWeightGradient(weightGradientShapes),
   ],
 }
 
