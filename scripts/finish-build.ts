@@ -16,18 +16,23 @@ import { transform } from 'esbuild'
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
+/** Folders that are published without sources and maps, by `files` in package.json: what no user's program calls. */
+const withoutSources = ['cli', 'kernel', 'backends', 'schedule']
+
 /** Writes a module anew with half of the compiler's indentation, a tenth of the code, and its map with one place a line. */
 async function thin(file: string): Promise<void> {
   const [code, mapText] = await Promise.all([readFile(file, 'utf8'), readFile(`${file}.map`, 'utf8')])
   const comment = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(mapText).toString('base64')}`
   const plain = code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '\n')
-  // The command is published without its sources and maps: nobody reads it.
-  const minifyWhitespace = file.startsWith(at('dist/cli/'))
-  const options = { format: 'esm', target: 'esnext', sourcemap: 'external', minifyWhitespace } as const
-  const result = await transform(`${plain}${comment}`, options)
+  const result = await transform(`${plain}${comment}`, { format: 'esm', target: 'esnext', sourcemap: 'external' })
   const { mappings } = JSON.parse(result.map) as { mappings: string }
   const lines = decode(mappings).map((places) => places.slice(0, 1))
-  await writeFile(file, minifyWhitespace ? result.code : `${result.code}//# sourceMappingURL=${basename(file)}.map\n`)
+  if (withoutSources.some((folder) => file.startsWith(at(`dist/${folder}/`)))) {
+    await writeFile(file, result.code)
+    await rm(`${file}.map`)
+    return
+  }
+  await writeFile(file, `${result.code}//# sourceMappingURL=${basename(file)}.map\n`)
   await writeFile(`${file}.map`, JSON.stringify({ ...JSON.parse(mapText), mappings: encode(lines) }))
 }
 
