@@ -52,6 +52,8 @@ export class BackendFailure extends Error {
 export interface Backend {
   readonly name: string
   readonly target: Target
+  /** What its user should know, in one line: why something takes longer than expected. */
+  readonly notice?: string
   /** Threads that share the tasks of an instruction. */
   readonly threads: number
 

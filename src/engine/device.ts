@@ -45,17 +45,21 @@ export class Device {
   #arena: Block | undefined
   #queue: Promise<unknown> = Promise.resolve()
 
-  /** Makes the device that computes what is not compiled; undefined where this one does. */
-  readonly #makeCompanion: (() => Promise<Device>) | undefined
-  #companion: Promise<Device> | undefined
+  /** Told in one line why something slower than expected computes. */
+  onNotice: (text: string) => void = (text) => console.warn(`juanji: ${text}`)
+  /** Computes what is not compiled, where compiling takes long. */
+  #companion: Device | undefined
   /** The device this one is the companion of: it reads Variables there without taking them over. */
   #owner: Device | undefined
 
-  /** @param makeCompanion makes the device for what is not compiled, when compiling takes long here */
-  constructor(backend: Backend, makeCompanion?: () => Promise<Device>) {
+  /** @param companion computes expressions outside of compile(), in one queue with this device */
+  constructor(backend: Backend, companion?: Device) {
     this.backend = backend
-    this.#makeCompanion = makeCompanion
+    this.#companion = companion
     this.#abandoned = new FinalizationRegistry((release) => release())
+    if (companion === undefined) return
+    companion.#owner = this
+    this.#queue = companion.#queue
   }
 
   get target() {
@@ -63,19 +67,28 @@ export class Device {
   }
 
   /** Where an expression outside of compile() is computed that changes these Variables. */
-  async forExpressions(assigned: readonly Variable[]): Promise<Device> {
+  forExpressions(assigned: readonly Variable[]): Device {
     // What lives here stays here: a Variable that two devices change in turn would be carried to and fro.
-    if (this.#makeCompanion === undefined || assigned.some((variable) => this.home(variable) !== undefined)) return this
-    this.#companion ??= this.#makeCompanion().then((device) => {
-      device.#owner = this
-      device.verify = this.verify
-      return device
-    })
-    return this.#companion
+    const stays = assigned.some((variable) => this.home(variable) !== undefined)
+    return this.#companion === undefined || stays ? this : this.#companion
   }
 
-  /** Runs `work` when everything asked for earlier is done; what belongs together on a device happens in one piece. */
+  /** This device computes nothing any more. @returns its companion, which from now on stands alone */
+  retire(): Device | undefined {
+    const companion = this.#companion
+    if (companion === undefined) return undefined
+    companion.#owner = undefined
+    companion.#queue = this.#queue
+    this.#companion = undefined
+    return companion
+  }
+
+  /**
+   * Runs `work` when everything asked for earlier is done, here and on the companion: they share Variables. What belongs
+   * together happens in one piece.
+   */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#owner !== undefined) return this.#owner.exclusive(work)
     const result = this.#queue.then(work)
     this.#queue = result.catch(() => undefined)
     return result
@@ -213,7 +226,7 @@ export class Device {
 
   async close(): Promise<void> {
     await this.#queue
-    await (await this.#companion)?.close()
+    await this.#companion?.close()
     await this.backend.close()
   }
 }

@@ -2,6 +2,7 @@
 import { environment, hardwareThreads, platformName } from '#platform'
 import { BackendFailure } from '../backends/backend.ts'
 import { ConfigError, didYouMean, UnsupportedError } from '../base/errors.ts'
+import type { Variable } from '../graph/node.ts'
 import { Device } from './device.ts'
 
 /** The fastest first. */
@@ -38,7 +39,12 @@ export interface DeviceOptions {
 const mostThreads = 64
 
 /** @throws ConfigError on an unknown backend or a thread count that makes no sense, UnsupportedError when the backend that was asked for does not work here */
-export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
+export function createDevice(options: DeviceOptions = {}): Promise<Device> {
+  return create(options, undefined)
+}
+
+/** @param companion WebAssembly that computed expressions before, to go on with it */
+async function create(options: DeviceOptions, companion: Promise<Device> | undefined): Promise<Device> {
   const threads = options.threads ?? Math.min(16, hardwareThreads())
   if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
     throw new ConfigError({
@@ -49,38 +55,52 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
       fix: 'leave it out to use every processor',
     })
   }
-  const wished = environment('JUANJI_BACKEND')
-  if (options.backend !== undefined) return makeDevice('backend', options.backend, threads, options)
-  if (wished !== undefined && wished !== '') return makeDevice('JUANJI_BACKEND', wished, threads, options)
-  if (platformName === 'browser') return makeDevice('backend', 'wasm', threads, options)
+  const wished = environment('JUANJI_BACKEND') || undefined
+  if (options.backend !== undefined) return makeDevice('backend', options.backend, threads, options, companion)
+  if (wished !== undefined) return makeDevice('JUANJI_BACKEND', wished, threads, options, companion)
+  if (platformName === 'browser') return makeDevice('backend', 'wasm', threads, options, undefined)
   try {
-    return await makeDevice('backend', 'native', threads, options)
+    return await makeDevice('backend', 'native', threads, options, companion)
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error
     const { what, fix } = error.problem
-    notify(options, `WebAssembly computes, several times slower than machine code: ${what}. ${fix}`)
-    return makeDevice('backend', 'wasm', threads, options)
+    const device = await (companion ?? makeDevice('backend', 'wasm', threads, options, undefined))
+    notify(device, `WebAssembly computes, several times slower than machine code: ${what}. ${fix}`)
+    return device
   }
 }
 
-function notify({ onNotice = (text) => console.warn(`juanji: ${text}`) }: DeviceOptions, text: string): void {
-  onNotice(text.replace(/\s*\n\s*/g, ' '))
+function notify(device: Device, text: string): void {
+  device.onNotice(text.replace(/\s*\n\s*/g, ' '))
 }
 
-async function makeDevice(where: string, name: string, threads: number, options: DeviceOptions): Promise<Device> {
-  const device = await makeNamed(where, name, threads, options)
+async function makeDevice(
+  where: string,
+  name: string,
+  threads: number,
+  options: DeviceOptions,
+  companion: Promise<Device> | undefined,
+): Promise<Device> {
+  const device = await makeNamed(where, name, threads, options, companion)
   device.choice = { precise: options.precise, algorithm: options.algorithm }
+  if (options.onNotice !== undefined) device.onNotice = options.onNotice
+  if (device.backend.notice !== undefined) notify(device, device.backend.notice)
   return device
 }
 
-async function makeNamed(where: string, name: string, threads: number, options: DeviceOptions): Promise<Device> {
+async function makeNamed(
+  where: string,
+  name: string,
+  threads: number,
+  options: DeviceOptions,
+  companion: Promise<Device> | undefined,
+): Promise<Device> {
   switch (name) {
     case 'native': {
       const { createNativeBackend } = await import('../backends/native/index.ts')
       const backend = await createNativeBackend({ threads, compiler: environment('JUANJI_CC') || undefined })
-      if (backend.notice !== undefined) notify(options, backend.notice)
-      const wasm = () => makeDevice(where, 'wasm', threads, options)
-      return new Device(backend, options.nativeExpressions === true ? undefined : wasm)
+      if (options.nativeExpressions === true) return new Device(backend)
+      return new Device(backend, await (companion ?? makeDevice(where, 'wasm', threads, options, undefined)))
     }
     case 'wasm': {
       const { createWasmBackend } = await import('../backends/wasm/index.ts')
@@ -101,10 +121,12 @@ async function makeNamed(where: string, name: string, threads: number, options: 
 }
 
 let current: Promise<Device> | undefined
+/** WebAssembly for the expressions that come before anything is compiled: they must not wait for a compiler. */
+let early: Promise<Device> | undefined
 
 /** The device that computes what names no other: made at the first use. */
 export function defaultDevice(): Promise<Device> {
-  current ??= createDevice()
+  current ??= create({}, early)
   return current
 }
 
@@ -120,7 +142,7 @@ export async function useDevice(device: Device): Promise<Device | undefined> {
 
 /**
  * Does work on the device that computes. When its machine fails, not the program, WebAssembly computes from then on, and
- * the work is done there: nothing of it has happened before.
+ * the work is done there: nothing has been computed or assigned before, though Variables may have moved.
  */
 export async function onDefaultDevice<T>(work: (device: Device) => Promise<T>): Promise<T> {
   const device = await defaultDevice()
@@ -129,9 +151,26 @@ export async function onDefaultDevice<T>(work: (device: Device) => Promise<T>): 
   } catch (error) {
     if (!(error instanceof BackendFailure)) throw error
     if ((await current) === device) {
-      notify({}, `WebAssembly computes from here on, several times slower than machine code: ${error.message}`)
-      current = createDevice({ backend: 'wasm', threads: device.backend.threads })
+      notify(device, `WebAssembly computes from here on, several times slower than machine code: ${error.message}`)
+      current = Promise.resolve(device.retire() ?? (await replacement(device)))
     }
     return work(await defaultDevice())
   }
+}
+
+function replacement({ backend: { threads }, choice: { precise, algorithm }, onNotice }: Device): Promise<Device> {
+  return createDevice({ backend: 'wasm', threads, precise, algorithm, onNotice })
+}
+
+/** Does the work of an expression outside of compile() that changes these Variables, without waiting for a compiler. */
+export async function onExpressionDevice<T>(
+  assigned: readonly Variable[],
+  work: (device: Device) => Promise<T>,
+): Promise<T> {
+  const wished = environment('JUANJI_BACKEND') || 'native'
+  if (current === undefined && wished === 'native' && platformName !== 'browser') {
+    early ??= makeDevice('backend', 'wasm', Math.min(16, hardwareThreads()), {}, undefined)
+    return work(await early)
+  }
+  return onDefaultDevice((device) => work(device.forExpressions(assigned)))
 }

@@ -81,7 +81,6 @@ export async function evaluate(
       fix: 'wrap the repeated part in compile(), or run intermediate results with realize()',
     })
   }
-  device = await device.forExpressions(assignments.map((a) => a.variable))
   let cache = caches.get(device)
   if (cache === undefined) {
     cache = { programs: new Map(), seen: new Set() }

@@ -1,6 +1,6 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
 import { nextTurn, startPieces } from '#platform'
-import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
+import { BackendFailure, type Block, type Instruction, type LoadedTable } from '../backends/backend.ts'
 import type { DType, Precision, TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
@@ -64,7 +64,13 @@ export class Program {
     const { backend } = device
     const table = await this.#load()
     const bound = await this.#bindAll(inputs, data)
-    await debugRun(plan.calls.length, () => backend.run(table, bound))
+    try {
+      await debugRun(plan.calls.length, () => backend.run(table, bound))
+    } catch (error) {
+      // A kernel could not be compiled: the next run asks for it anew.
+      if (error instanceof BackendFailure) this.#dropTable()
+      throw error
+    }
     const results: TypedArray[] = new Array(plan.outputs.length)
     for (const [i, region] of plan.regions.entries()) {
       if (region.kind !== 'output') continue
@@ -120,6 +126,11 @@ export class Program {
       bound.push(home ?? (await this.#bind(i, region, inputs, data)))
     }
     return bound
+  }
+
+  #dropTable(): void {
+    this.#holdings.table?.release()
+    this.#holdings.table = undefined
   }
 
   /** Builds and compiles what is missing, in pieces: the caller's event loop goes on. */

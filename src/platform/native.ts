@@ -25,8 +25,8 @@ export interface LibraryCache {
 export interface NativeTools {
   /** `linux x64`, part of every key. */
   readonly machine: string
-  /** The compiler that `CC`-like settings name or that the search path has. */
-  findCompiler(names: readonly string[]): Promise<Compiler | undefined>
+  /** Those of these programs that are there: by path, or in the folders of the search path. */
+  findCompilers(names: readonly string[]): Promise<Compiler[]>
   /** Runs it on a source given by standard input. */
   compile(compiler: Compiler, args: readonly string[], source: string, timeoutMs: number): Promise<CompilerOutcome>
   /** @throws UnsupportedError when neither this folder nor a temporary one can be used */

@@ -1,5 +1,5 @@
 /** Node's side of machine code made at run time: finding and running a C compiler, keeping and loading its libraries. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
@@ -28,7 +28,7 @@ export function openNativeTools(): NativeTools {
   }
   return {
     machine: `${process.platform} ${process.arch}`,
-    findCompiler,
+    findCompilers,
     compile,
     openLibraryCache,
     loadAddon: (path) => {
@@ -50,23 +50,33 @@ function availableMemory(): number | undefined {
 
 // ── the compiler ──
 
-async function findCompiler(names: readonly string[]): Promise<Compiler | undefined> {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
+async function findCompilers(names: readonly string[]): Promise<Compiler[]> {
+  // Relative entries would mean another program after a change of folder.
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => isAbsolute(folder))
+  const found = new Map<string, Compiler>()
   for (const name of names) {
-    const places =
-      name.includes('/') || isAbsolute(name) ? [resolve(name)] : folders.map((folder) => join(folder, name))
+    const places = name.includes('/') ? [resolve(name)] : folders.map((folder) => join(folder, name))
     for (const place of places) {
       try {
         await fs.access(place, fs.constants.X_OK)
         const path = await fs.realpath(place)
-        const { size, mtimeMs } = await fs.stat(path)
-        return { path: place, identity: `${path} ${size} ${mtimeMs}` }
+        const stat = await fs.stat(path)
+        if (!stat.isFile() || isStub(place)) continue
+        // The same program by another name is no second chance.
+        if (!found.has(path)) found.set(path, { path: place, identity: `${path} ${stat.size} ${stat.mtimeMs}` })
+        break
       } catch {
         // Not here.
       }
     }
   }
-  return undefined
+  return [...found.values()]
+}
+
+/** macOS has programs in place of a compiler that ask the user, in a window, to install one. */
+function isStub(place: string): boolean {
+  if (process.platform !== 'darwin' || !place.startsWith('/usr/bin/')) return false
+  return spawnSync('xcode-select', ['-p'], { stdio: 'ignore' }).status !== 0
 }
 
 function compile(
@@ -88,15 +98,19 @@ function compile(
         child.kill('SIGKILL')
       }
     }, timeoutMs)
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      if (said.length < 10_000) said += text
-    })
     child.on('error', (error) => {
       failure ??= error.message
+      // Without streams there will be no `close`: there was no room for another process or file.
+      if (child.stdin !== null) return
+      clearTimeout(timer)
+      done({ failure })
+    })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (said.length < 10_000) said += text
     })
     // It may end without having read everything.
-    child.stdin.on('error', () => {})
-    child.stdin.end(source)
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(source)
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       if (code === 0 && failure === undefined) return done({ failure: undefined })
@@ -108,7 +122,8 @@ function compile(
 
 // ── the cache ──
 
-async function openLibraryCache(folder: string): Promise<LibraryCache> {
+async function openLibraryCache(path: string): Promise<LibraryCache> {
+  const folder = resolve(path)
   try {
     await makeWithParents(dirname(folder))
     await usePrivateFolder(folder)

@@ -1,5 +1,6 @@
 /** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
 import type { StorageType } from '../base/dtype.ts'
+import { UnsupportedError } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
@@ -64,6 +65,19 @@ export function schedule(
   return assemble(emitter, outputs, variables, target)
 }
 
+/** Kernels count elements in 32 bits, a little beyond the end too. */
+const mostElements = 2 ** 31 - 2 ** 24
+
+function tooLarge(size: number, label: string): UnsupportedError {
+  return new UnsupportedError({
+    where: 'schedule',
+    what: 'a tensor has too many elements',
+    got: `${size.toLocaleString('en')} elements in ${label}`,
+    expected: `at most ${mostElements.toLocaleString('en')}`,
+    fix: 'use smaller batches, or work on parts of it',
+  })
+}
+
 function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly Variable[], target: Target): Plan {
   const regions: Region[] = [{ kind: 'arena' }]
   const regionOf = new Map<PlanBuffer, number>()
@@ -72,6 +86,7 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
   for (const [i, call] of emitter.calls.entries()) {
     for (const { buffer } of call.spans) {
       const planned = buffer as PlanBuffer
+      if (planned.size > mostElements) throw tooLarge(planned.size, call.label)
       if (planned.region !== undefined) {
         if (regionOf.has(planned)) continue
         regionOf.set(planned, regions.length)

@@ -92,9 +92,17 @@ export class NativeKernels {
     this.#running++
     try {
       const source = this.#prelude + printC(kernel)
-      const { path, compiled } = await library(this.#maker, source, this.#flags, `kernel ${kernel.name}`)
+      const make = () => library(this.#maker, source, this.#flags, `kernel ${kernel.name}`)
+      const { path, compiled } = await make()
       if (compiled) this.compiled++
-      return this.#load(path)
+      try {
+        return this.#load(path)
+      } catch (error) {
+        if (compiled) throw error
+        // Another process made room in the cache at this moment.
+        this.compiled++
+        return this.#load((await make()).path)
+      }
     } finally {
       this.#running--
       this.#waiting.shift()?.()

@@ -1,5 +1,5 @@
 /** The native backend: kernels as machine code, memory outside of JavaScript, a pool of threads that walks tables. */
-import { cacheFolder, hardwareThreads, joinPath, nativeTools } from '#platform'
+import { cacheFolder, hardwareThreads, joinPath, memoryBytes, nativeTools } from '#platform'
 import { bytesPerElement, type StorageType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
@@ -34,6 +34,8 @@ export interface NativeOptions {
 
 /** Tables with less work than this run at once on the calling thread. */
 const inlineWork = 200_000
+/** Of the machine's memory, for what is planned. */
+const shareOfMemory = 0.8
 /** Readable bytes behind every block. */
 const guard = 128
 /** About as long as it takes to wake a thread: 30 to 60 µs. */
@@ -46,8 +48,8 @@ const spins = 3000
 export async function createNativeBackend(options: NativeOptions = {}): Promise<NativeBackend> {
   const tools = await nativeTools()
   const names = options.compiler === undefined ? ['cc', 'gcc', 'clang'] : [options.compiler]
-  const compiler = await tools.findCompiler(names)
-  if (compiler === undefined) {
+  const compilers = await tools.findCompilers(names)
+  if (compilers.length === 0) {
     throw new UnsupportedError({
       where: 'native backend',
       what: options.compiler === undefined ? 'there is no C compiler' : `there is no compiler '${options.compiler}'`,
@@ -55,26 +57,34 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
       fix: 'install one (Debian: apt install gcc; macOS: xcode-select --install), or name one with JUANJI_CC',
     })
   }
-  const folder = options.cache ?? joinPath(cacheFolder(), 'kernels')
-  const cache = await tools.openLibraryCache(folder)
+  const cache = await tools.openLibraryCache(options.cache ?? joinPath(cacheFolder(), 'kernels'))
   const { compilerTimeoutMs: timeoutMs = 60_000 } = options
-  const maker: CodeMaker = { tools, compiler, cache, parallel: hardwareThreads(), timeoutMs }
-  try {
-    const { path } = await library(maker, runtimeSource, runtimeFlags(tools.machine), 'the runtime')
-    const runtime = tools.loadAddon(path) as Runtime
-    const features = runtime.features()
-    const instructions = options.instructions ?? bestInstructions(features)
-    if (instructions !== 'plain' && (features & featureBits[instructions]) === 0)
-      throw new Error(`this processor has no ${instructions}`)
-    return new NativeBackend(maker, runtime, instructions, options.threads ?? hardwareThreads(), cache.notice)
-  } catch (error) {
-    if (error instanceof UnsupportedError) throw error
-    throw new UnsupportedError({
-      where: 'native backend',
-      what: (error as Error).message,
-      fix: "use another C compiler (JUANJI_CC names one), or the backend 'wasm'",
-    })
+  let failure: Error | undefined
+  for (const compiler of compilers) {
+    const maker: CodeMaker = { tools, compiler, cache, parallel: hardwareThreads(), timeoutMs }
+    try {
+      return await startBackend(maker, options)
+    } catch (error) {
+      failure ??= error as Error
+    }
   }
+  throw new UnsupportedError({
+    where: 'native backend',
+    what: (failure as Error).message,
+    fix: "use another C compiler (JUANJI_CC names one), or the backend 'wasm'",
+  })
+}
+
+/** Makes the runtime and tries it. */
+async function startBackend(maker: CodeMaker, options: NativeOptions): Promise<NativeBackend> {
+  const { tools, cache } = maker
+  const { path } = await library(maker, runtimeSource, runtimeFlags(tools.machine), 'the runtime')
+  const runtime = tools.loadAddon(path) as Runtime
+  const features = runtime.features()
+  const instructions = options.instructions ?? bestInstructions(features)
+  if (instructions !== 'plain' && (features & featureBits[instructions]) === 0)
+    throw new Error(`this processor has no ${instructions}`)
+  return new NativeBackend(maker, runtime, instructions, options.threads ?? hardwareThreads(), cache.notice)
 }
 
 /** Symbols of Node itself are found when the addon is loaded. */
@@ -127,6 +137,23 @@ class NativeTable implements LoadedTable {
   }
 }
 
+/** What a backend holds that the collector does not see. */
+interface Resources {
+  readonly runtime: Runtime
+  readonly pool: number
+  /** Addresses in use, and their bytes. */
+  readonly live: Map<number, number>
+}
+
+function endOf({ runtime, pool, live }: Resources): void {
+  runtime.closePool(pool)
+  for (const [address, bytes] of live) runtime.free(address, bytes)
+  live.clear()
+}
+
+/** Ends the threads of backends that nobody holds any more. */
+const abandoned = new FinalizationRegistry(endOf)
+
 export class NativeBackend implements Backend {
   readonly name = 'native'
   readonly target: Target
@@ -138,6 +165,7 @@ export class NativeBackend implements Backend {
   readonly #runtime: Runtime
   readonly #kernels: NativeKernels
   readonly #pool: number
+  readonly #resources: Resources
   readonly #availableMemory: () => number | undefined
   #scratch: { block: NativeBlock; bytes: number } | undefined
   #bytes = 0
@@ -166,6 +194,8 @@ export class NativeBackend implements Backend {
     // With more threads than processors a spinning one keeps another from its work.
     this.#pool = runtime.openPool(threads, threads > hardwareThreads() ? 50 : spins)
     if (this.#pool === 0) throw new Error(`${threads} threads could not be started`)
+    this.#resources = { runtime, pool: this.#pool, live: new Map() }
+    abandoned.register(this, this.#resources, this)
   }
 
   get kernels(): KernelCounts {
@@ -178,10 +208,10 @@ export class NativeBackend implements Backend {
     return this.#bytes
   }
 
-  /** What is in use and what the system says is left; undefined where it says nothing. */
+  /** A share of the machine's memory, and not what is left of it: what is planned must not depend on the moment. */
   get memoryLimitBytes(): number | undefined {
-    const available = this.#availableMemory()
-    return available === undefined ? undefined : this.#bytes + available
+    const bytes = memoryBytes()
+    return bytes === undefined ? undefined : Math.floor(bytes * shareOfMemory)
   }
 
   allocate(bytes: number): Block {
@@ -205,18 +235,22 @@ export class NativeBackend implements Backend {
       })
     }
     this.#bytes += reserved
-    return new NativeBlock(address, bytes, reserved)
+    const block = new NativeBlock(address, bytes, reserved)
+    this.#resources.live.set(address, reserved)
+    return block
+  }
+
+  #release({ address, reserved }: NativeBlock): void {
+    // A collector may come for it after the backend was closed.
+    if (!this.#resources.live.delete(address)) return
+    this.#runtime.free(address, reserved)
+    this.#bytes -= reserved
   }
 
   free(block: Block): void {
-    const { address, reserved } = block as NativeBlock
-    const release = () => {
-      this.#runtime.free(address, reserved)
-      this.#bytes -= reserved
-    }
     // What still runs may read it.
-    if (this.#pending === 0) release()
-    else void this.#later(async () => release())
+    if (this.#pending === 0) this.#release(block as NativeBlock)
+    else void this.#later(async () => this.#release(block as NativeBlock))
   }
 
   write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void {
@@ -291,10 +325,7 @@ export class NativeBackend implements Backend {
     if (this.#scratch === undefined || this.#scratch.bytes < each) {
       const old = this.#scratch
       this.#scratch = undefined
-      if (old !== undefined) {
-        this.#runtime.free(old.block.address, old.block.reserved)
-        this.#bytes -= old.block.reserved
-      }
+      if (old !== undefined) this.#release(old.block)
       this.#scratch = { block: this.#reserve(each * this.threads), bytes: each }
     }
     return this.#scratch
@@ -317,7 +348,9 @@ export class NativeBackend implements Backend {
     if (this.#closed) return
     this.#closed = true
     await this.#tail
-    this.#runtime.closePool(this.#pool)
+    abandoned.unregister(this)
+    endOf(this.#resources)
+    this.#bytes = 0
   }
 }
 

@@ -201,7 +201,10 @@ static void run(int64_t address, int64_t table, int32_t count, int64_t scratch, 
   wake_all(p);
   walk(p, &j, 0);
   atomic_fetch_add(&p->turn, 1);
-  while (atomic_load(&p->active) != 0) relax();
+  for (int32_t turns = 0; atomic_load(&p->active) != 0; turns++) {
+    relax();
+    if (turns > 200) sched_yield();
+  }
 }
 
 /* Large blocks go back to the system when they are freed. */
@@ -261,6 +264,8 @@ extern int napi_resolve_deferred(napi_env, napi_deferred, napi_value);
 extern int napi_create_async_work(napi_env, napi_value, napi_value, void (*)(napi_env, void *), void (*)(napi_env, int, void *), void *, napi_async_work *);
 extern int napi_queue_async_work(napi_env, napi_async_work);
 extern int napi_delete_async_work(napi_env, napi_async_work);
+extern int napi_add_env_cleanup_hook(napi_env, void (*)(void *), void *);
+extern int napi_remove_env_cleanup_hook(napi_env, void (*)(void *), void *);
 
 #define MOST_ARGUMENTS 6
 typedef struct { napi_value values[MOST_ARGUMENTS]; int64_t n[MOST_ARGUMENTS]; } arguments;
@@ -295,8 +300,20 @@ static void *bytes_of(napi_env env, napi_value array) {
 #define FUNCTION(name) static napi_value js_##name(napi_env env, napi_callback_info info)
 
 FUNCTION(features) { return (void)info, number(env, features()); }
-FUNCTION(openPool) { arguments a = arguments_of(env, info); return number(env, open_pool(a.n[0], a.n[1])); }
-FUNCTION(closePool) { close_pool(arguments_of(env, info).n[0]); return nothing(env); }
+/* A pool ends with the thread of JavaScript that opened it, if it is not closed before. */
+static void close_hook(void *pool) { close_pool((int64_t)pool); }
+FUNCTION(openPool) {
+  arguments a = arguments_of(env, info);
+  const int64_t p = open_pool(a.n[0], a.n[1]);
+  if (p != 0) napi_add_env_cleanup_hook(env, close_hook, (void *)p);
+  return number(env, p);
+}
+FUNCTION(closePool) {
+  const int64_t p = arguments_of(env, info).n[0];
+  napi_remove_env_cleanup_hook(env, close_hook, (void *)p);
+  close_pool(p);
+  return nothing(env);
+}
 FUNCTION(allocate) { return number(env, allocate_block(arguments_of(env, info).n[0])); }
 FUNCTION(free) { arguments a = arguments_of(env, info); free_block(a.n[0], a.n[1]); return nothing(env); }
 FUNCTION(write) {
@@ -346,6 +363,7 @@ static void complete(napi_env env, int status, void *data) {
 FUNCTION(runLater) {
   napi_value promise = NULL, name = NULL;
   later *l = malloc(sizeof(later));
+  if (l == NULL) return js_run(env, info);
   l->a = arguments_of(env, info);
   napi_create_promise(env, &l->deferred, &promise);
   napi_create_string_utf8(env, "juanji", (size_t)-1, &name);
@@ -363,6 +381,9 @@ static void add(napi_env env, napi_value exports, const char *name, callback *fu
 EXPORT int32_t node_api_module_get_api_version_v1(void) { return 8; }
 
 EXPORT napi_value napi_register_module_v1(napi_env env, napi_value exports) {
+  /* Node unloads addons of a worker that ends; threads of a pool may still be on their way out of this code. */
+  Dl_info self;
+  if (dladdr((void *)&work, &self) != 0) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
 #define ADD(name) add(env, exports, #name, js_##name)
   ADD(features), ADD(openPool), ADD(closePool), ADD(allocate), ADD(free), ADD(write), ADD(read), ADD(symbol), ADD(run), ADD(runLater);
   return exports;

@@ -4,7 +4,7 @@ import type { Target } from '../../kernel/target.ts'
 /** Vector instructions the printer knows how to use; `plain` is C with vectors of four and nothing taken for granted. */
 export type NativeInstructions = 'avx512bf16' | 'avx512' | 'avx2' | 'neon' | 'plain'
 
-/** Bits that `juanji_features` of the runtime answers with. */
+/** Bits that the runtime's `features` answers with. */
 export const featureBits = { avx512: 1, avx2: 2, neon: 4, avx512bf16: 8 } as const
 
 export function bestInstructions(features: number): NativeInstructions {
