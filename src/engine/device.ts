@@ -6,9 +6,8 @@ import { UnsupportedError } from '../base/errors.ts'
 import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
-import { verifyKernel } from '../kernel/verify.ts'
 import type { AlgorithmChoice, Plan } from '../schedule/index.ts'
-import { debugKernel, debugLevel } from './debug.ts'
+import { debugKernel, debugLevel, verifyKernel } from './debug.ts'
 
 const keptKernels = 2048
 
