@@ -78,8 +78,9 @@ export function hashString(text: string): number {
   return hash | 0
 }
 
-/** The number below which a normal deviate lies with probability p, 0 < p < 1. */
-function normalQuantile(p: number): number {
+/** The normal deviate that a 32-bit unsigned integer stands for: that below which as large a share of them lies. */
+function normalOf(word: number): number {
+  const p = (word + 0.5) / 2 ** 32
   const q = p - 0.5
   if (Math.abs(q) <= 0.425) {
     const r = 0.180625 - q * q
@@ -148,7 +149,17 @@ export class Random {
    * those: the inverse of the distribution function (Wichura 1988, algorithm AS 241, PPND7: seven digits).
    */
   fillNormal(into: { [index: number]: number; readonly length: number }, mean = 0, deviation = 1): void {
-    for (let i = 0; i < into.length; i++) into[i] = mean + deviation * normalQuantile((this.uint32() + 0.5) / 2 ** 32)
+    const { length } = into
+    let i = 0
+    if (this.#spare !== undefined && length > 0) into[i++] = mean + deviation * normalOf(this.uint32())
+    for (; i + 1 < length; i += 2) {
+      const counter = this.#counter++
+      encrypt(this.#k0, this.#k1, counter | 0, Math.floor(counter / 2 ** 32))
+      const second = secondWord
+      into[i] = mean + deviation * normalOf(firstWord >>> 0)
+      into[i + 1] = mean + deviation * normalOf(second >>> 0)
+    }
+    if (i < length) into[i] = mean + deviation * normalOf(this.uint32())
   }
 
   /** Shuffles in place (Fisher and Yates) and returns the same array. */

@@ -191,10 +191,12 @@ export class Device {
       return
     }
     const fill = initial()
+    // One array for all pieces: a write takes its copy before it returns.
+    const piece = allocate(dtype, Math.min(pieceSize, size))
     for (let start = 0; start < size; start += pieceSize) {
-      const piece = allocate(dtype, Math.min(pieceSize, size - start))
-      fill(piece)
-      this.backend.write(block, start * this.target.bytes[dtype], dtype, piece)
+      const part = start + piece.length > size ? piece.subarray(0, size - start) : piece
+      fill(part)
+      this.backend.write(block, start * this.target.bytes[dtype], dtype, part)
     }
   }
 
