@@ -1,162 +1,139 @@
 /**
- * Us beside other libraries, on this machine: `npm run bench:peers -- [--rounds N] [--threads N] [--work NAME]`.
+ * Us beside other libraries, on this machine: `npm run bench:peers -- [options]`.
  *
- * Every round runs juanji and each peer once, in fresh processes and in changing order, so that a disturbance hits all
- * of them. Printed are medians over the rounds and our rate over theirs. A peer that is not installed is left out.
+ *     --rounds N     alternations, default 5
+ *     --threads N    of all participants, default one a processor
+ *     --work NAME    only this work; may be given several times
+ *     --set NAME     the convolutions of a network, as in `juanji bench --set`
+ *     --pairs A:B    what is compared, separated by commas; default all that can run here
+ *     --install      installs peers that are packages of JavaScript into the folder of --modules
+ *     --modules DIR  where such packages are, default a folder among the temporary ones
+ *     --json         prints every row that was measured
+ *     --out FILE     writes the table of the day as Markdown: bench/RESULTS.md
+ *     --note TEXT    a remark for the table, for instance on what else the machine did
+ *
+ * Every round runs each participant once, in fresh processes and in changing order, so that a disturbance hits all of
+ * them. Times are the best of seven runs; a ratio is the median over the rounds of their time over ours.
  */
 import { spawnSync } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
+import { writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { layerSet, layerSetNames } from '../src/cli/layer-sets.ts'
+import { isWork, workNames } from '../src/cli/works.ts'
+import { processorName } from '../src/platform/node.ts'
+import { measure, participants, peerPackages } from './participants.ts'
+import { type Comparison, geometricMean, markdownOf, type Rounds, type Row, ratiosOf } from './ratios.ts'
 
-interface Row {
-  readonly peer: string
-  readonly work: string
-  readonly [figure: string]: number | string
-}
-
-interface Peer {
-  readonly name: string
-  /** Why it can't run here; undefined when it can. */
-  readonly missing: string | undefined
-  readonly command: (threads: number, work: string | undefined) => readonly [program: string, ...args: string[]]
-}
-
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-
-function missingPython(module: string): string | undefined {
-  for (const program of pythons) {
-    if (spawnSync(program, ['-c', `import ${module}`]).status === 0) return undefined
-  }
-  return `python3 has no module ${module}`
-}
-
-/** Debian's PyTorch belongs to Debian's Python, which another python3 may hide. */
-const pythons = ['python3', '/usr/bin/python3']
-
-function python(module: string): string {
-  return pythons.find((program) => spawnSync(program, ['-c', `import ${module}`]).status === 0) ?? pythons[0]
-}
-
-function missingPackages(...names: string[]): string | undefined {
-  const { resolve } = createRequire(import.meta.url)
-  for (const name of names) {
-    try {
-      resolve(`${name}/package.json`)
-    } catch {
-      return `npm install --no-save ${names.join(' ')}`
-    }
-  }
-  return undefined
-}
-
-const optional = (work: string | undefined) => (work === undefined ? [] : [work])
-
-const peers: readonly Peer[] = [
-  {
-    name: 'juanji',
-    missing: undefined,
-    command: (threads, work) => [
-      process.execPath,
-      here('../dist/cli/main.js'),
-      'bench',
-      '--json',
-      '--threads',
-      String(threads),
-      ...(work === undefined ? [] : ['--work', work]),
-    ],
-  },
-  {
-    name: 'pytorch',
-    missing: missingPython('torch'),
-    command: (threads, work) => [python('torch'), here('peers/pytorch.py'), String(threads), ...optional(work)],
-  },
-  {
-    name: 'onnxruntime',
-    missing: missingPackages('onnxruntime-web'),
-    command: (threads, work) => [process.execPath, here('peers/onnxruntime.mjs'), String(threads), ...optional(work)],
-  },
-  {
-    name: 'tfjs',
-    missing: missingPackages('@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'),
-    command: (threads, work) => [process.execPath, here('peers/tfjs.mjs'), String(threads), ...optional(work)],
-  },
-]
-
-function measure(peer: Peer, threads: number, work: string | undefined): Row[] {
-  const [program, ...args] = peer.command(threads, work)
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 })
-  if (status !== 0) throw new Error(`${peer.name} ended with ${status}:\n${stderr}`)
-  return stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Row)
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}
-
-/** Medians by work and figure, in milliseconds. */
-type Medians = Map<string, Map<string, number>>
-
-function medians(rows: readonly Row[]): Medians {
-  const lists = new Map<string, Map<string, number[]>>()
-  for (const row of rows) {
-    const figures = lists.get(row.work) ?? new Map<string, number[]>()
-    lists.set(row.work, figures)
-    for (const [figure, value] of Object.entries(row)) {
-      if (!figure.endsWith('_ms') || typeof value !== 'number') continue
-      figures.set(figure, [...(figures.get(figure) ?? []), value])
-    }
-  }
-  return new Map(
-    [...lists].map(([work, figures]) => [work, new Map([...figures].map(([name, values]) => [name, median(values)]))]),
-  )
-}
-
-function print(name: string, ours: Medians, theirs: Medians): void {
-  console.log(
-    `\njuanji beside ${name}: milliseconds, median; the ratio is their time over ours, above 1 we are faster\n`,
-  )
-  const logs: number[] = []
-  for (const [work, figures] of theirs) {
-    for (const [figure, theirMs] of figures) {
-      const ourMs = ours.get(work)?.get(figure)
-      if (ourMs === undefined) continue
-      logs.push(Math.log(theirMs / ourMs))
-      const cells = [work.padEnd(22), figure.replace(/_ms$/, '').padEnd(18), ourMs.toFixed(2).padStart(10)]
-      console.log([...cells, theirMs.toFixed(2).padStart(10), (theirMs / ourMs).toFixed(2).padStart(7)].join(' '))
-    }
-  }
-  const mean = Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length)
-  console.log(`${'geometric mean'.padEnd(22)} ${''.padEnd(18)} ${''.padEnd(21)} ${mean.toFixed(2).padStart(7)}`)
+const titles: Readonly<Record<string, string>> = {
+  'native:pytorch': 'Machine code beside PyTorch',
+  'precise:pytorch': 'Machine code without Winograd (--precise) beside PyTorch',
+  'bf16:pytorch-bf16': 'bf16 beside PyTorch under bf16 autocast',
+  'bf16:pytorch': 'bf16 beside PyTorch in f32',
+  'wasm:onnxruntime-web': 'WebAssembly beside ONNX Runtime Web, forward',
+  'wasm:pytorch': 'WebAssembly beside PyTorch, which is machine code',
 }
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
     threads: { type: 'string', default: String(availableParallelism()) },
-    work: { type: 'string' },
+    work: { type: 'string', multiple: true },
+    set: { type: 'string' },
+    pairs: { type: 'string', default: Object.keys(titles).join(',') },
+    install: { type: 'boolean', default: false },
+    modules: { type: 'string', default: join(tmpdir(), 'juanji-peers') },
     json: { type: 'boolean', default: false },
+    out: { type: 'string' },
+    note: { type: 'string' },
   },
 })
-const threads = Number(values.threads)
-const installed = peers.filter((peer) => peer.missing === undefined)
-for (const { name, missing } of peers) if (missing !== undefined) console.error(`without ${name}: ${missing}`)
+const { modules } = values
+const [rounds, threads] = [Number(values.rounds), Number(values.threads)]
 
-const rows = new Map<string, Row[]>(installed.map(({ name }) => [name, []]))
-for (let round = 0; round < Number(values.rounds); round++) {
-  for (let i = 0; i < installed.length; i++) {
-    const peer = installed[(i + round) % installed.length]
-    console.error(`round ${round + 1}: ${peer.name}`)
-    const measured = measure(peer, threads, values.work)
-    rows.get(peer.name)?.push(...measured)
-    if (values.json) for (const row of measured) console.log(JSON.stringify({ round: round + 1, ...row }))
+function fail(text: string): never {
+  console.error(text)
+  process.exit(2)
+}
+
+if (values.set !== undefined && !layerSetNames.includes(values.set)) fail(`there is no set ${values.set}`)
+const works = values.work ?? (values.set === undefined ? workNames : layerSet(values.set).map(({ work }) => work))
+for (const work of works) if (!isWork(work)) fail(`there is no work ${work}`)
+if (values.install) spawnSync('npm', ['install', '--prefix', modules, ...peerPackages], { stdio: 'inherit' })
+
+const all = new Map(participants(modules).map((participant) => [participant.name, participant]))
+const pairs = values.pairs.split(',').map((pair) => pair.split(':'))
+const named = [...new Set(pairs.flat())]
+const missing = new Map<string, string>()
+for (const name of named) {
+  const participant = all.get(name) ?? fail(`there is no participant ${name}; there are ${[...all.keys()].join(', ')}`)
+  const why = participant.missing()
+  if (why === undefined) continue
+  missing.set(name, why)
+  console.error(`without ${name}: ${why}`)
+}
+const possible = pairs.filter((pair) => pair.every((name) => !missing.has(name)))
+const running = [...new Set(possible.flat())]
+
+const takes = (name: string, work: string) => all.get(name)?.takes?.(work) ?? true
+/** Works that a participant is compared on with somebody. */
+const worksOf = (name: string) =>
+  works.filter((work) => possible.some((pair) => pair.includes(name) && pair.every((other) => takes(other, work))))
+
+const measured = new Map<string, (readonly Row[])[]>(running.map((name) => [name, []]))
+for (let round = 0; round < rounds; round++) {
+  for (let i = 0; i < running.length; i++) {
+    const name = running[(i + round) % running.length]
+    console.error(`round ${round + 1} of ${rounds}: ${name}`)
+    const rows = measure(all.get(name) as NonNullable<ReturnType<typeof all.get>>, threads, worksOf(name), modules)
+    measured.get(name)?.push(rows)
+    if (values.json)
+      for (const row of rows) console.log(JSON.stringify({ round: round + 1, participant: name, ...row }))
   }
 }
-const ours = medians(rows.get('juanji') ?? [])
-for (const { name } of installed) if (name !== 'juanji') print(name, ours, medians(rows.get(name) ?? []))
+
+const roundsOf = (name: string): Rounds => measured.get(name) ?? []
+/** Name and version; how juanji was told to compute where that is not the default. */
+const labelOf = (name: string) => {
+  const peer = roundsOf(name).flat().at(0)?.peer ?? name
+  return name === 'precise' || name === 'bf16' ? `${peer} ${name}` : peer
+}
+const comparisons: Comparison[] = possible
+  .map(([our, their]) => ({
+    title: `${titles[`${our}:${their}`] ?? `${our} beside ${their}`}`,
+    ours: labelOf(our),
+    theirs: labelOf(their),
+    ratios: ratiosOf(roundsOf(our), roundsOf(their)),
+  }))
+  .filter(({ ratios }) => ratios.length > 0)
+
+/** The dense 3×3 convolutions of 64 channels and more, which most of a network's time goes to. */
+const dense = new Set(['conv3x3-64@32', 'conv3x3-128@16', 'conv3x3-256@8', 'conv3x3-512@4', 'conv3x3-64@56'])
+
+function denseMean({ ratios }: Comparison): string[] {
+  const found = ratios.filter(({ work, figure }) => dense.has(work) && figure === 'forward_backward')
+  if (found.length < dense.size) return []
+  const mean = geometricMean(found.map(({ ratio }) => ratio)).toFixed(2)
+  return ['', `The ${found.length} dense 3×3 works of 64 channels and more, forward + backward: ${mean}×.`]
+}
+
+const lines = [
+  '# The table of the day',
+  '',
+  'Written by `npm run build && npm run bench:peers -- --install --out bench/RESULTS.md`; run it on a machine that does nothing else.',
+  '',
+  `${new Date().toISOString().slice(0, 10)}, ${processorName() ?? 'unknown processor'}, ${threads} threads on both sides, Node ${process.version}.`,
+  `${rounds} rounds of fresh processes in changing order; a time is the median over the rounds of the best of seven runs after`,
+  'two to warm up, in milliseconds; a ratio is the median over the rounds of their time over ours, so that above 1 we are',
+  'faster. What is slower here is bold. Convolutions read input, weights and upstream gradient anew in each run and give',
+  'y, dx and dw; PyTorch has its own best layout, channels last.',
+  ...(values.note === undefined ? [] : ['', values.note]),
+  ...comparisons.flatMap((comparison) => ['', ...markdownOf(comparison), ...denseMean(comparison)]),
+  ...(missing.size === 0
+    ? []
+    : ['', `Not measured: ${[...missing].map(([name, why]) => `${name} (${why})`).join(', ')}.`]),
+  '',
+]
+if (values.out === undefined) console.log(lines.join('\n'))
+else writeFileSync(values.out, lines.join('\n'))

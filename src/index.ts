@@ -1,6 +1,6 @@
 /** The public API. Every name is listed, so that what is public is decided here and seen in the diff. */
 
-export type { DType, TypedArray } from './base/dtype.ts'
+export type { DType, Precision, TypedArray } from './base/dtype.ts'
 export type { Problem } from './base/errors.ts'
 // Errors.
 export { ConfigError, DTypeError, FormatError, JuanjiError, ShapeError, UnsupportedError } from './base/errors.ts'
@@ -67,7 +67,7 @@ export type {
   TrainingMemory,
 } from './inspect/index.ts'
 // Looking inside.
-export { explainConvolution, printConvolution, summarize, trainingMemory } from './inspect/index.ts'
+export { explainConvolution, printConvolution, printExplanation, summarize, trainingMemory } from './inspect/index.ts'
 export type {
   LoadedModel,
   ModelContents,
@@ -99,13 +99,18 @@ export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {
   AffineWarpOptions,
+  ArgumentType,
   BackendName,
+  Bound,
   CompiledFunction,
   Conv1dOptions,
   Conv2dOptions,
   CrossEntropyOptions,
   DeviceOptions,
+  ExplainedCall,
+  Explanation,
   Nested,
+  PlannedMemory,
   PoolOptions,
   TensorLike,
   Tree,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { backendNames } from '../src/engine/index.ts'
 import { events, juanji, type Outcome } from './command-line.ts'
 import { type Answer, send, serve, type TestServer } from './http-server.ts'
 
@@ -76,8 +77,12 @@ describe('wrong usage ends with 2 before any work', () => {
       "ConfigError: optimizer: there is no optimizer 'adamm'.\n  expected  adam, adamw, sgd\n  fix       did you mean 'adam'?\n",
     ],
     [
+      ['train', 'digits', '--precision', 'bf61'],
+      "ConfigError: precision: there is no precision 'bf61'.\n  expected  f32, bf16\n  fix       did you mean 'bf16'?\n",
+    ],
+    [
       ['train', 'digits', '--backend', 'wsm'],
-      "ConfigError: backend: there is no backend 'wsm'.\n  expected  wasm, interpret\n  fix       did you mean 'wasm'?\n",
+      "ConfigError: backend: there is no backend 'wsm'.\n  expected  native, wasm, interpret\n  fix       did you mean 'wasm'?\n",
     ],
     [
       ['train', 'digits', '--data', 'x'],
@@ -88,12 +93,44 @@ describe('wrong usage ends with 2 before any work', () => {
       "ConfigError: work: there is no work 'conv3x3-64@33'.\n  expected  conv3x3-64@32, conv3x3-128@16, conv3x3-256@8, conv3x3-512@4, conv3x3-3to64@32, conv3x3-64@56, conv1x1-256to64@56, conv7x7s2-3to64@224, depthwise3x3-128@32, depthwise7x7-96@56, simple-cnn-28-b64, resnet20-cifar-b128, resnet18-cifar-b32\n  fix       did you mean 'conv3x3-64@32'?\n",
     ],
     [
+      ['bench', '--set', 'resnet-50'],
+      "ConfigError: set: there is no set 'resnet-50'.\n  expected  resnet18, resnet50, mobilenet-v2, convnext-t, efficientnet-b0\n  fix       did you mean 'resnet50'?\n",
+    ],
+    [
+      ['bench', '--set', 'resnet50', '--work', 'b8-1x1s1-64to64@56'],
+      'ConfigError: --work: a set is measured as a whole.\n  got       --work b8-1x1s1-64to64@56 --set resnet50\n  expected  one of the two\n  fix       leave --set out to measure one layer\n',
+    ],
+    [
       ['explain', 'convolution'],
-      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv\n  fix       use one of: conv\n",
+      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv, simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       use one of: conv, simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n",
+    ],
+    [
+      ['explain', 'conv', '--filters', '8'],
+      'ConfigError: --input: the shape of the batch is needed.\n  got       nothing\n  expected  whole numbers such as 32x56x56x64 (batch, height, width, channels)\n  fix       give it as --input 32x56x56x64\n',
+    ],
+    [
+      ['explain', 'conv', '--input', '2x8x8x4', '--kernel', '1 2; 3 4'],
+      'ConfigError: --kernel: these are no kernel sizes.\n  got       1 2; 3 4\n  expected  whole numbers such as 1,3,5,7\n  fix       leave out --filters and give --input as rows of numbers to see a kernel at work\n',
+    ],
+    [
+      ['explain', 'conv', '--training'],
+      'ConfigError: --training: this option means nothing to explain conv.\n  expected  it together with explain with a network\n  fix       leave --training out\n',
+    ],
+    [
+      ['explain', 'lenet5', '--kernel', '3'],
+      'ConfigError: --kernel: this option means nothing to explain lenet5.\n  expected  it together with explain conv\n  fix       leave --kernel out\n',
+    ],
+    [
+      ['explain', 'lenet5', '--input', '1 2; 3 4'],
+      'ConfigError: --input: the shape of a sample is needed.\n  got       2 rows of numbers\n  expected  whole numbers such as 32x32x3\n  fix       give it as --input 32x32x3\n',
+    ],
+    [
+      ['doctor', '--backend', 'wsam'],
+      `ConfigError: backend: there is no backend 'wsam'.\n  expected  ${backendNames.join(', ')}\n  fix       did you mean 'wasm'?\n`,
     ],
     [
       ['explain', 'conv', '--input', '1 2; 3'],
-      `error: option '--input <rows>' argument '1 2; 3' is invalid. expected rows of equal length.\n${more}`,
+      `error: option '--input <numbers>' argument '1 2; 3' is invalid. expected rows of equal length.\n${more}`,
     ],
     [
       ['evaluate', 'no/such/folder'],
@@ -516,6 +553,61 @@ describe('on a terminal', () => {
   test('the demo draws shades of grey where there are colours', async () => {
     const { out } = await juanji([...short, '--out', join(folder, 'run'), '--demo'], { terminal: true })
     expect(out).toContain('\u001b[38;5;232;48;5;232m▀')
+  })
+})
+
+describe('explain', () => {
+  test('a network, inference: a row a call, and totals that add up', async () => {
+    const argv = ['explain', 'lenet5', '--batch-size', '2', '--threads', '1', '--json']
+    const { code, out } = await juanji(argv)
+    expect(code).toBe(0)
+    const all = events(out)
+    const calls = all.filter(({ event }) => event === 'call')
+    const done = all.at(-1)
+    expect(done).toMatchObject({ event: 'done', model: 'lenet5', batchSize: 2, training: false, threads: 1 })
+    expect(done.total.flops).toBe(calls.reduce((sum, { flops }) => sum + (flops ?? 0), 0))
+    expect(done.total.ms).toBeCloseTo(calls.reduce((sum, { ms }) => sum + ms, 0))
+    expect(calls[0]).toMatchObject({
+      origin: expect.any(String),
+      choice: { op: 'conv', algorithm: 'direct', candidates: expect.any(Array) },
+      bytes: expect.any(Number),
+      workspaceBytes: expect.any(Number),
+      boundBy: expect.stringMatching(/^(compute|memory|neither)$/),
+      why: expect.any(String),
+    })
+  })
+
+  test('a network, training: the whole step, in a table of 100 columns', async () => {
+    const { code, out } = await juanji(['explain', 'lenet5', '--batch', '2', '--training', '--threads', '1'])
+    expect(code).toBe(0)
+    const lines = out.split('\n')
+    expect(lines[0]).toBe('lenet5, 2 × 28×28×1: a training step: forward, backward, Adam')
+    expect(lines[2]).toMatch(/^computes +kernel +FLOP +bytes +space +ms +GF\/s +GB\/s +peak +bound$/)
+    expect(out).toContain('convWeightGradient')
+    expect(Math.max(...lines.slice(2, lines.indexOf('', 2)).map((line) => line.length))).toBeLessThanOrEqual(100)
+  })
+
+  test('kernel sizes compared', async () => {
+    const { code, out } = await juanji(['explain', 'conv', '--input', '2x8x8x4', '--kernel', '1,3', '--json'])
+    expect(code).toBe(0)
+    const all = events(out)
+    expect(all.map(({ event, name }) => name ?? event)).toEqual(['1×1', '3×3', 'dw 3×3 + 1×1', 'done'])
+    const [one] = all
+    expect(one).toMatchObject({ parameters: 16, multiplyAdds: 2 * 64 * 16, receptiveField: 1, weightBytes: 64 })
+    const algorithms = one.times.map(({ algorithm }: { algorithm: string }) => algorithm)
+    expect(algorithms.toSorted()).toEqual(['direct', 'pointwise'])
+    expect(one.times.map(({ chosen }: { chosen: boolean }) => chosen)).toEqual([true, false])
+    for (const time of one.times) {
+      expect(time.forwardGflops).toBeCloseTo((2 * one.multiplyAdds) / time.forwardMs / 1e6)
+      expect(time.forwardBackwardGflops).toBeCloseTo((6 * one.multiplyAdds) / time.forwardBackwardMs / 1e6)
+    }
+    expect(all.at(-1)).toMatchObject({ batch: 2, input: [8, 8, 4], filters: 4, padding: 'same', groups: 1 })
+  })
+
+  test('a kernel that does not fit is wrong usage', async () => {
+    const { code, err } = await juanji(['explain', 'conv', '--input', '2x8x8x4', '--kernel', '9', '--padding', 'valid'])
+    expect(code).toBe(2)
+    expect(err).toMatch(/^ShapeError: conv2d: the kernel is larger than what arrives\./)
   })
 })
 

@@ -5,9 +5,18 @@ import { architectures } from '../src/models/index.ts'
 import { init } from '../src/nn/model.ts'
 import * as optim from '../src/optim/index.ts'
 import { compile, crossEntropy, type Tensor, tensor, valueAndGrad } from '../src/tensor/index.ts'
+import { whyNoNative } from '../src/testing/why-no-native.ts'
 import { type CurveCase, goldenInput, loadCurves, stepInput } from './golden/values.ts'
 
 const curves = loadCurves()
+const missing = await whyNoNative()
+
+/** The bits are those of any number of threads; a single one does not wait for others on a busy machine. */
+const singlePrecision = [
+  { backend: 'wasm', threads: 1 },
+  ...(missing === undefined ? [{ backend: 'native', threads: 1 } as const] : []),
+] as const
+if (missing !== undefined) console.warn(`curves of native are ${missing}`)
 
 async function lossesOf({ name, parameters, batches, optimizer }: CurveCase, steps: number): Promise<number[]> {
   const { count, images, labels } = batches
@@ -53,9 +62,8 @@ describe.each(curves)('$name beside PyTorch', (curve) => {
     })
   })
 
-  describe('in single precision', () => {
-    // The bits are those of any number of threads; a single one does not wait for others on a busy machine.
-    compute({ backend: 'wasm', threads: 1 })
+  describe.each(singlePrecision)('in single precision: $backend', (options) => {
+    compute(options)
     it('200 steps', async () => {
       const losses = await lossesOf(curve, 200)
       const first = losses.slice(0, 10).map((loss, t) => Math.abs(loss - curve.losses[t]))

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { gradient } from '../src/autodiff/gradient.ts'
 import { createInterpretBackend } from '../src/backends/interpret/index.ts'
 import { createWasmBackend } from '../src/backends/wasm/index.ts'
 import { Random } from '../src/base/random.ts'
@@ -38,7 +39,7 @@ function grow(seed: number, steps: number): { nodes: Node[]; variables: Variable
   for (let i = 0; i < steps; i++) {
     const a = pick(nodes)
     const rank = a.shape.length
-    switch (random.integer(12)) {
+    switch (random.integer(15)) {
       case 0:
       case 1:
       case 2: {
@@ -52,6 +53,32 @@ function grow(seed: number, steps: number): { nodes: Node[]; variables: Variable
       case 4:
         if (rank > 0)
           nodes.push(pick([ops.sum, ops.mean, ops.max])(a, random.integer(rank), { keepDims: random.integer(2) === 1 }))
+        break
+      case 11: {
+        // Several over the same values, and maps on what they give.
+        const axes = rank > 1 && random.integer(2) === 1 ? [rank - 2, rank - 1] : [0]
+        const other = fits(a, nodes[0]) && rank === 2 ? nodes[0] : a
+        if (rank === 0) break
+        const [first, second] = [ops.mean(a, axes), ops.sum(squash(ops.mul(a, other)), axes)]
+        if (axes.length > 1 || first.shape.join() === second.shape.join())
+          nodes.push(ops.sigmoid(ops.add(first, second)))
+        nodes.push(squash(ops.variance(a, axes, { correction: 0, keepDims: random.integer(2) === 1 })))
+        break
+      }
+      case 12:
+        if (rank === 3 && a.shape[1] > 1) {
+          const pool = pick([ops.maxPool, ops.avgPool])
+          const y = ops.relu(ops.sub(pool(a, { kernelSize: 2 }), constantNode(0.5)))
+          nodes.push(y)
+          // Ties would make the gradient depend on rounding.
+          if (pool === ops.avgPool) nodes.push(ops.relu(gradient(ops.sum(ops.square(y)), [a])[0] as Node))
+        }
+        break
+      case 13:
+        if (rank >= 2 && size(a) > a.shape[rank - 1]) {
+          const [scale, shift] = [1, 2].map(() => dataNode(values(a.shape[rank - 1]), [a.shape[rank - 1]], 'f32'))
+          nodes.push(squash(ops.batchNorm(squash(a), scale, shift, 0.1).y))
+        }
         break
       case 5:
         nodes.push(ops.transpose(a))

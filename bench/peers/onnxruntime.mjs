@@ -1,18 +1,20 @@
 // ONNX Runtime Web on WebAssembly: forward convolutions; it cannot train. Needs, in some node_modules above:
 // npm install --no-save onnxruntime-web
 //
-//     node bench/peers/onnxruntime.mjs THREADS [WORK]
+//     node bench/peers/onnxruntime.mjs THREADS [WORK...]
+//
+// Works are named as below, or are layers such as b8-3x3s2-64to128@56.
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-const [threads = '2', wanted] = process.argv.slice(2)
+const [threads = '2', ...wanted] = process.argv.slice(2)
 const folder = `${dirname(createRequire(import.meta.url).resolve('onnxruntime-web'))}/`
 const ort = await import(pathToFileURL(`${folder}ort.wasm.min.mjs`).href)
 ort.env.wasm.numThreads = Number(threads)
 ort.env.wasm.wasmPaths = folder
 
-// batch, channels, height = width, filters, kernel size, stride; padding is half the kernel
+// batch, channels, height = width, filters, kernel size, stride, groups (1)
 const convolutions = {
   'conv3x3-64@32': [32, 64, 32, 64, 3, 1],
   'conv3x3-128@16': [32, 128, 16, 128, 3, 1],
@@ -33,7 +35,7 @@ const nested = (field, ...parts) => {
 }
 const name = (field, value) => nested(field, [...new TextEncoder().encode(value)])
 
-/** AttributeProto: name 1, ints 8, type 20 (7 is a list of integers). */
+/** AttributeProto: name 1, integer 3, integers 8, type 20 (2 is an integer, 7 a list of them). */
 const attribute = (key, values) => nested(5, name(1, key), ...values.map((value) => scalar(8, value)), scalar(20, 7))
 /** ValueInfoProto: name 1, type 2; a tensor type has an element type (1 is float) and a shape. */
 const tensor = (field, key, shape) => {
@@ -41,7 +43,19 @@ const tensor = (field, key, shape) => {
   return nested(field, name(1, key), nested(2, nested(1, scalar(1, 1), nested(2, ...dimensions))))
 }
 
-function model(x, weight, y, stride) {
+/** The convolution a name such as b8-3x3s2-64to128@56 or b8-dw7x7s1-96@56 stands for. */
+function layer(name) {
+  const match = /^b(\d+)-(dw)?(\d+)x\3s(\d+)-(\d+)(?:to(\d+))?@(\d+)$/.exec(name)
+  if (match === null) return undefined
+  const [batch, kernel, stride, channels, size] = [1, 3, 4, 5, 7].map((group) => Number(match[group]))
+  const groups = match[2] === undefined ? 1 : channels
+  return [batch, channels, size, groups > 1 ? channels : Number(match[6]), kernel, stride, groups]
+}
+
+/** Half the kernel; kernels without a middle stand side by side. */
+const padding = (kernel) => (kernel % 2 === 0 ? 0 : kernel >> 1)
+
+function model(x, weight, y, stride, groups) {
   const kernel = weight[2]
   const node = nested(
     1,
@@ -51,7 +65,8 @@ function model(x, weight, y, stride) {
     name(4, 'Conv'),
     attribute('kernel_shape', [kernel, kernel]),
     attribute('strides', [stride, stride]),
-    attribute('pads', [kernel >> 1, kernel >> 1, kernel >> 1, kernel >> 1]),
+    attribute('pads', Array(4).fill(padding(kernel))),
+    nested(5, name(1, 'group'), scalar(3, groups), scalar(20, 2)),
   )
   const graph = nested(7, node, name(2, 'conv'), tensor(11, 'x', x), tensor(11, 'w', weight), tensor(12, 'y', y))
   return Uint8Array.from([...scalar(1, 8), ...graph, ...nested(8, scalar(2, 17))])
@@ -66,15 +81,17 @@ const random = (shape) => {
   )
 }
 
-for (const [work, [batch, channels, size, filters, kernel, stride]] of Object.entries(convolutions)) {
-  if (wanted !== undefined && wanted !== work) continue
-  const out = Math.floor((size + 2 * (kernel >> 1) - kernel) / stride) + 1
+for (const work of wanted.length > 0 ? wanted : Object.keys(convolutions)) {
+  const numbers = convolutions[work] ?? layer(work)
+  if (numbers === undefined) continue
+  const [batch, channels, size, filters, kernel, stride, groups = 1] = numbers
+  const out = Math.floor((size + 2 * padding(kernel) - kernel) / stride) + 1
   const shapes = [
     [batch, channels, size, size],
-    [filters, channels, kernel, kernel],
+    [filters, channels / groups, kernel, kernel],
     [batch, filters, out, out],
   ]
-  const session = await ort.InferenceSession.create(model(...shapes, stride))
+  const session = await ort.InferenceSession.create(model(...shapes, stride, groups))
   const feeds = { x: random(shapes[0]), w: random(shapes[1]) }
   let best = Number.POSITIVE_INFINITY
   for (let run = 0; run < 9; run++) {
@@ -83,7 +100,7 @@ for (const [work, [batch, channels, size, filters, kernel, stride]] of Object.en
     // The first two runs warm up.
     if (run >= 2) best = Math.min(best, performance.now() - start)
   }
-  const operations = 2 * batch * filters * out * out * channels * kernel * kernel
+  const operations = 2 * batch * filters * out * out * (channels / groups) * kernel * kernel
   const figures = { forward_ms: best, forward_gflops: operations / best / 1e6 }
   console.log(
     JSON.stringify({ peer: `onnxruntime-web-${ort.env.versions.web}`, threads: Number(threads), work, ...figures }),

@@ -1,11 +1,14 @@
 """PyTorch on the CPU: the works of `juanji bench`, with the same names and keys.
 
-    python3 bench/peers/pytorch.py THREADS [WORK]
+    python3 bench/peers/pytorch.py THREADS [--bf16] [WORK...]
 
+Works are named as below, or are layers such as b8-3x3s2-64to128@56. With --bf16 networks run under autocast.
 Prints one JSON object a line. Times are the best of seven runs after two warm-ups, in milliseconds. PyTorch gets its
 own best layout, channels last, and should have OpenBLAS or MKL behind its linear layers.
 """
+import contextlib
 import json
+import re
 import sys
 import time
 
@@ -14,7 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-WANTED = sys.argv[2] if len(sys.argv) > 2 else None
+BF16 = "--bf16" in sys.argv[2:]
+WANTED = [name for name in sys.argv[2:] if name != "--bf16"]
 LAST = torch.channels_last
 
 # batch, channels, height = width, filters, kernel size, stride, groups; padding is half the kernel
@@ -44,7 +48,18 @@ def best_ms(run):
 
 
 def report(work, **figures):
-    print(json.dumps({"peer": f"pytorch-{torch.__version__}", "threads": THREADS, "work": work, **figures}), flush=True)
+    print(json.dumps({"peer": f"pytorch-{torch.__version__}{'-bf16' if BF16 else ''}", "threads": THREADS, "work": work, **figures}), flush=True)
+
+
+def layer(name):
+    """The convolution a name such as b8-3x3s2-64to128@56 or b8-dw7x7s1-96@56 stands for."""
+    match = re.fullmatch(r"b(\d+)-(dw)?(\d+)x\3s(\d+)-(\d+)(?:to(\d+))?@(\d+)", name)
+    if match is None:
+        return None
+    batch, kernel, stride, channels, size = (int(match[i]) for i in (1, 3, 4, 5, 7))
+    if match[2]:
+        return batch, channels, size, channels, kernel, stride, channels
+    return batch, channels, size, int(match[6]), kernel, stride, 1
 
 
 def convolution(work, batch, channels, size, filters, kernel, stride, groups):
@@ -54,8 +69,11 @@ def convolution(work, batch, channels, size, filters, kernel, stride, groups):
         weight = weight.to(memory_format=LAST)
     weight.requires_grad_()
 
+    # Kernels without a middle stand side by side.
+    padding = 0 if kernel % 2 == 0 else kernel // 2
+
     def forward():
-        return F.conv2d(x, weight, stride=stride, padding=kernel // 2, groups=groups)
+        return F.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
 
     def both():
         x.grad = weight.grad = None
@@ -82,14 +100,19 @@ def network(work, net, image, batch, make_optimizer):
     x = torch.randn(batch, *image).to(memory_format=LAST)
     labels = torch.randint(0, 10, (batch,))
 
+    def precision():
+        return torch.autocast("cpu", dtype=torch.bfloat16) if BF16 else contextlib.nullcontext()
+
     def step():
         optimizer.zero_grad()
-        F.cross_entropy(net(x), labels).backward()
+        with precision():
+            loss = F.cross_entropy(net(x), labels)
+        loss.backward()
         optimizer.step()
 
     step_ms = best_ms(step)
     net.eval()
-    with torch.no_grad():
+    with torch.no_grad(), precision():
         inference_ms = best_ms(lambda: net(x))
     report(work, train_step_ms=step_ms, inference_ms=inference_ms, samples_per_s=1e3 * batch / step_ms)
 
@@ -156,12 +179,12 @@ NETWORKS = {
 
 def main():
     torch.set_num_threads(THREADS)
-    for work, numbers in CONVOLUTIONS.items():
-        if WANTED in (None, work):
-            convolution(work, *numbers)
-    for work, (make, *numbers) in NETWORKS.items():
-        if WANTED in (None, work):
+    for work in WANTED or [*([] if BF16 else CONVOLUTIONS), *NETWORKS]:
+        if work in NETWORKS:
+            make, *numbers = NETWORKS[work]
             network(work, make(), *numbers)
+        elif not BF16 and (numbers := CONVOLUTIONS.get(work) or layer(work)):
+            convolution(work, *numbers)
 
 
 main()

@@ -1,7 +1,7 @@
 // TensorFlow.js on WebAssembly: the forward convolutions, which are all it can do there. Needs, in some node_modules
 // above: npm install --no-save @tensorflow/tfjs @tensorflow/tfjs-backend-wasm
 //
-//     node bench/peers/tfjs.mjs THREADS [WORK]      (it has no threads in Node)
+//     node bench/peers/tfjs.mjs THREADS [WORK...]      (it has no threads in Node)
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 
@@ -9,7 +9,7 @@ const require = createRequire(import.meta.url)
 const tf = require('@tensorflow/tfjs')
 const wasm = require('@tensorflow/tfjs-backend-wasm')
 wasm.setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`)
-const wanted = process.argv[3]
+const wanted = process.argv.slice(3)
 
 // batch, channels, height = width, filters, kernel size, stride; padding is half the kernel
 const convolutions = {
@@ -37,7 +37,7 @@ async function bestMs(run) {
 await tf.setBackend('wasm')
 await tf.ready()
 for (const [work, [batch, channels, size, filters, kernel, stride]] of Object.entries(convolutions)) {
-  if (wanted !== undefined && wanted !== work) continue
+  if (wanted.length > 0 && !wanted.includes(work)) continue
   const x = tf.randomNormal([batch, size, size, channels])
   const weight = tf.randomNormal([kernel, kernel, channels, filters])
   const ms = await bestMs(async () => {

@@ -1,7 +1,8 @@
 /** Reverse-mode differentiation of a graph. Every rule lives with its op; here they are only put together. */
 import { DTypeError, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
-import { constantNode, type Node } from '../graph/node.ts'
+import { type Node, seedNode } from '../graph/node.ts'
+import { withOrigin } from '../graph/origin.ts'
 import { broadcastTo } from '../ops/broadcast.ts'
 import { add } from '../ops/elementwise.ts'
 
@@ -52,14 +53,14 @@ export function gradient(output: Node, targets: readonly Node[], upstream?: Node
     })
   }
   const wanted = new Set(targets)
-  const gradients = new Map<Node, Node>([[output, upstream ?? broadcastTo(constantNode(1), output.shape)]])
+  const gradients = new Map<Node, Node>([[output, upstream ?? broadcastTo(seedNode(), output.shape)]])
   const order = between(output, wanted)
   for (const node of order.reverse()) {
     const arriving = gradients.get(node)
     const rule = node.op.gradient
     if (arriving === undefined || rule === 'none' || node.op.kind === 'leaf') continue
     // The rule may be a method of its op.
-    const contributions = rule.call(node.op, node, arriving)
+    const contributions = withOrigin(node.origin, () => rule.call(node.op, node, arriving))
     for (const [i, contribution] of contributions.entries()) {
       if (contribution === undefined) continue
       const input = node.inputs[i]

@@ -2,7 +2,7 @@
  * What a machine must do. A backend knows the loop language, memory and threads; it does not know tensors, ops,
  * gradients or fusion. Adding one is one folder with one object of this type.
  */
-import type { DType, TypedArray } from '../base/dtype.ts'
+import type { StorageType, TypedArray } from '../base/dtype.ts'
 import type { Kernel } from '../kernel/language.ts'
 import type { Target } from '../kernel/target.ts'
 
@@ -44,9 +44,16 @@ export interface LoadedTable {
   release(): void
 }
 
+/** The machine, not the program, is why something cannot be done here: another backend can do it. */
+export class BackendFailure extends Error {
+  override readonly name = 'BackendFailure'
+}
+
 export interface Backend {
   readonly name: string
   readonly target: Target
+  /** What its user should know, in one line: why something takes longer than expected. */
+  readonly notice?: string
   /** Threads that share the tasks of an instruction. */
   readonly threads: number
 
@@ -56,16 +63,21 @@ export interface Backend {
   free(block: Block): void
   /** Bytes reserved and not returned, what the backend keeps for itself included. */
   readonly bytesInUse: number
+  /** Most bytes that may be in use; undefined where nothing but the machine's memory limits them. */
+  readonly memoryLimitBytes?: number
   /** Copies elements into a block from byte `offset` on, converting to the memory's element type. Takes effect before any later run and after any earlier one. */
-  write(block: Block, offset: number, dtype: DType, data: TypedArray): void
-  /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter). */
-  read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray>
+  write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void
+  /** Copies `length` elements out, after all earlier runs and writes. f32 comes back as Float32Array (Float64Array from the double-precision interpreter), bf16 as Float32Array. */
+  read(block: Block, offset: number, dtype: StorageType, length: number): Promise<TypedArray>
 
-  /** Compiles a kernel if it is not compiled yet, so that `load` finds it: long programs are made ready in pieces. */
+  /** Compiles a kernel, or begins to, if it is not compiled yet: long programs are made ready in pieces. */
   prepare(kernel: Kernel): void
-  /** Compiles what is not compiled yet and lays the table out for up to `regions` bound blocks. */
+  /** Compiles what is not compiled yet, or begins to, and lays the table out for up to `regions` bound blocks. */
   load(instructions: readonly Instruction[], regions: number): LoadedTable
-  /** Runs the table with these blocks as its regions. Runs happen in the order of their calls. */
+  /**
+   * Runs the table with these blocks as its regions, when its kernels are compiled. Runs happen in the order of their calls.
+   * @throws BackendFailure when a kernel could not be compiled
+   */
   run(table: LoadedTable, regions: readonly Block[]): Promise<void>
 
   readonly kernels: KernelCounts

@@ -1,7 +1,7 @@
 /** What all commands share: how one is run, its common options, how values of options are read. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { ConfigError, didYouMean } from '../base/errors.ts'
-import { backendNames, createDevice, type Device, useDevice } from '../engine/index.ts'
+import { backendNames, createDevice, type Device, type DeviceOptions, useDevice } from '../engine/index.ts'
 import type { Io } from './io.ts'
 import { Terminal } from './terminal.ts'
 
@@ -42,6 +42,7 @@ export interface CommonOptions {
 export interface DeviceChoice {
   readonly backend?: string
   readonly threads?: number
+  readonly precise?: boolean
 }
 
 /** What has become of a run, for the exit code. */
@@ -110,20 +111,29 @@ export function withCommonOptions(command: Command, examples: readonly string[])
     .addHelpText('after', `\nExample${examples.length > 1 ? 's' : ''}:\n${shown}`)
 }
 
-/** Adds --backend and --threads. */
+/** Adds --backend, --threads and --precise. */
 export function withDeviceOptions(command: Command): Command {
   return command
-    .option('--backend <name>', `what computes: ${backendNames.join(', ')} (default: ${backendNames[0]})`)
+    .option(
+      '--backend <name>',
+      `what computes: ${backendNames.join(', ')} (default: JUANJI_BACKEND, or ${backendNames[0]})`,
+    )
     .option('--threads <n>', 'threads that compute (default: one a processor)', wholeNumber(1))
+    .option('--precise', 'leave out algorithms that are less exact than direct summation')
 }
 
 /** Makes the device that was asked for the one that computes. @throws ConfigError on an unknown backend */
-export async function chooseDevice({ backend, threads }: DeviceChoice): Promise<Device> {
-  const name = backendNames.find((known) => known === backend)
-  if (backend !== undefined && name === undefined) throw unknownName('backend', backend, backendNames)
-  const device = await createDevice({ backend: name, threads })
+export async function chooseDevice(choice: DeviceChoice): Promise<Device> {
+  const device = await createDevice(deviceOptions(choice))
   await useDevice(device)
   return device
+}
+
+/** What was asked for, as the engine wants it. @throws ConfigError on an unknown backend */
+export function deviceOptions({ backend, threads, precise }: DeviceChoice): DeviceOptions {
+  const name = backendNames.find((known) => known === backend)
+  if (backend !== undefined && name === undefined) throw unknownName('backend', backend, backendNames)
+  return { backend: name, threads, precise }
 }
 
 /** A reader for options that are whole numbers. */

@@ -1,5 +1,6 @@
 /** All that is decided before a training begins: by the command line, by the recipe, or by the run that is resumed. */
 import { absolutePath, exists, joinPath, readFile } from '#platform'
+import { type Precision, precisions } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import {
   type AugmentOptions,
@@ -19,6 +20,9 @@ export const architectures = models.architectures
 export type ArchitectureName = models.ArchitectureName
 export const optimizerNames = ['adam', 'adamw', 'sgd'] as const
 export type OptimizerName = (typeof optimizerNames)[number]
+
+export const precisionHelp =
+  'f32, or bf16: activations in half the memory, and faster where the processor multiplies bf16 (default: f32)'
 
 /** What `juanji train` was told. */
 export interface TrainOptions extends CommonOptions, DeviceChoice {
@@ -41,6 +45,7 @@ export interface TrainOptions extends CommonOptions, DeviceChoice {
   readonly validation?: number
   readonly test?: number
   readonly seed?: number
+  readonly precision?: string
   readonly data?: string
   readonly limit?: number
   readonly cache?: number
@@ -62,6 +67,8 @@ export interface TrainPlan {
   /** Most MiB of decoded pictures that are kept. */
   readonly cache?: number
   readonly seed: number
+  /** Runs of earlier versions do not tell: f32. */
+  readonly precision?: Precision
   readonly validation: number
   readonly test: number
   readonly arch: ArchitectureName
@@ -111,6 +118,13 @@ export function readChoices(options: TrainOptions): RecipeChoices {
   }
 }
 
+/** @throws ConfigError on an unknown precision */
+export function readPrecision(name: string | undefined): Precision | undefined {
+  const precision = precisions.find((known) => known === name)
+  if (name !== undefined && precision === undefined) throw unknownName('precision', name, precisions)
+  return precision
+}
+
 /** A number, two numbers as `2:5`, or a word. */
 function readAmount(text: string): number | string | readonly number[] {
   const numbers = text.split(':').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
@@ -144,6 +158,7 @@ export function makePlan(
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.cache === undefined ? {} : { cache: options.cache }),
     seed: options.seed ?? 1,
+    precision: readPrecision(options.precision) ?? 'f32',
     validation: options.validation ?? 0.1,
     test: options.test ?? 0.1,
     arch: recipe.arch as ArchitectureName,
@@ -203,6 +218,7 @@ export async function resumedPlan(folder: string, options: TrainOptions): Promis
     validation,
     test,
     seed,
+    precision: readPrecision(options.precision),
     limit,
     cache,
     data,

@@ -1,5 +1,6 @@
 /** The works that are measured: convolutions of real networks, and training steps of whole ones. */
 
+import type { Precision } from '../base/dtype.ts'
 import { Random } from '../base/random.ts'
 import { sizeOf } from '../base/shape.ts'
 import {
@@ -14,10 +15,13 @@ import {
   type Tensor,
   valueAndGrad,
 } from '../index.ts'
+import { type ConvolutionLayer, paddingOf, parseLayer } from './layer-sets.ts'
 
 /** Figures of one work, times in milliseconds, the best of several runs. */
 export interface BenchmarkRow {
   readonly work: string
+  /** How often the network has this layer, for works of a set. */
+  readonly count?: number
   readonly forward_ms?: number
   readonly forward_backward_ms?: number
   readonly forward_gflops?: number
@@ -27,17 +31,6 @@ export interface BenchmarkRow {
   readonly samples_per_s?: number
 }
 
-interface Convolution {
-  readonly batch: number
-  readonly channels: number
-  /** Height and width. */
-  readonly size: number
-  readonly filters: number
-  readonly kernelSize: number
-  readonly stride: number
-  readonly groups: number
-}
-
 const dense = (
   batch: number,
   channels: number,
@@ -45,15 +38,14 @@ const dense = (
   filters: number,
   kernelSize: number,
   stride: number,
-): Convolution => {
+): ConvolutionLayer => {
   return { batch, channels, size, filters, kernelSize, stride, groups: 1 }
 }
-const depthwise = (batch: number, channels: number, size: number, kernelSize: number): Convolution => {
+const depthwise = (batch: number, channels: number, size: number, kernelSize: number): ConvolutionLayer => {
   return { batch, channels, size, filters: channels, kernelSize, stride: 1, groups: channels }
 }
 
-/** Padding is half the kernel everywhere. */
-const convolutions: Readonly<Record<string, Convolution>> = {
+const convolutions: Readonly<Record<string, ConvolutionLayer>> = {
   'conv3x3-64@32': dense(32, 64, 32, 64, 3, 1),
   'conv3x3-128@16': dense(32, 128, 16, 128, 3, 1),
   'conv3x3-256@8': dense(32, 256, 8, 256, 3, 1),
@@ -80,11 +72,18 @@ const networks: Readonly<Record<string, Network>> = {
   'resnet18-cifar-b32': { make: models.resnet18, input: [32, 32, 3], batch: 32, optimizer: momentum },
 }
 
-export const workNames: readonly string[] = [...Object.keys(convolutions), ...Object.keys(networks)]
+export const networkNames: readonly string[] = Object.keys(networks)
+export const workNames: readonly string[] = [...Object.keys(convolutions), ...networkNames]
+
+const layerOf = (name: string): ConvolutionLayer | undefined => convolutions[name] ?? parseLayer(name)
+
+/** Whether a name stands for something that can be measured: one of {@link workNames}, or the name of a layer. */
+export const isWork = (name: string): boolean => Object.hasOwn(networks, name) || layerOf(name) !== undefined
 
 /** Measures one work on the device that computes. */
-export function runWork(name: string): Promise<BenchmarkRow> {
-  return name in networks ? networkWork(name, networks[name]) : convolutionWork(name, convolutions[name])
+export function runWork(name: string, precision: Precision = 'f32'): Promise<BenchmarkRow> {
+  if (Object.hasOwn(networks, name)) return networkWork(name, networks[name], precision)
+  return convolutionWork(name, layerOf(name) as ConvolutionLayer)
 }
 
 /** Best of seven after two warm-ups, in milliseconds. */
@@ -118,10 +117,10 @@ function emptyState(name: string, shape: Shape): State {
  * Input, weights and upstream gradient are read anew at every run, and the results are stored: nothing is prepared
  * outside the clock.
  */
-async function convolutionWork(work: string, c: Convolution): Promise<BenchmarkRow> {
+async function convolutionWork(work: string, c: ConvolutionLayer): Promise<BenchmarkRow> {
   const x = randomState('x', [c.batch, c.size, c.size, c.channels], 1)
   const w = randomState('w', [c.kernelSize, c.kernelSize, c.channels / c.groups, c.filters], 2)
-  const options = { stride: c.stride, padding: c.kernelSize >> 1, groups: c.groups }
+  const options = { stride: c.stride, padding: paddingOf(c.kernelSize), groups: c.groups }
   const extent = Math.floor((c.size + 2 * options.padding - c.kernelSize) / c.stride) + 1
   const outputShape = [c.batch, extent, extent, c.filters]
   const y = emptyState('y', outputShape)
@@ -157,7 +156,11 @@ async function convolutionWork(work: string, c: Convolution): Promise<BenchmarkR
 }
 
 /** One step of training, and one pass forward. */
-async function networkWork(work: string, { make, input, batch, optimizer }: Network): Promise<BenchmarkRow> {
+async function networkWork(
+  work: string,
+  { make, input, batch, optimizer }: Network,
+  precision: Precision,
+): Promise<BenchmarkRow> {
   const classes = 10
   const model = init(make({ classes, input }), { input, seed: 1 })
   const rule = optimizer()
@@ -170,15 +173,21 @@ async function networkWork(work: string, { make, input, batch, optimizer }: Netw
     'i32',
   )
   const logits = emptyState('logits', [batch, classes])
-  const step = compile(() => {
-    const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
-    rule.update(model.parameters, gradients)
-    return loss
-  })
-  const infer = compile(() => {
-    logits.assign(model(x.value))
-    return undefined
-  })
+  const step = compile(
+    () => {
+      const [loss, gradients] = valueAndGrad(model.parameters, () => crossEntropy(model(x.value), labels.value))
+      rule.update(model.parameters, gradients)
+      return loss
+    },
+    { precision },
+  )
+  const infer = compile(
+    () => {
+      logits.assign(model(x.value))
+      return undefined
+    },
+    { precision },
+  )
   model.train()
   const stepMs = await bestMs(step)
   model.eval()

@@ -7,6 +7,8 @@ import type { Kernel } from '../kernel/language.ts'
 import { printKernel } from '../kernel/print.ts'
 import type { Plan } from '../schedule/index.ts'
 
+export { verifyKernel } from '../kernel/verify.ts'
+
 export const debugLevel = Number(environment('JUANJI_DEBUG') ?? 0) || 0
 
 /** Everything a plan is going to do, one line a kernel call. */

@@ -1,5 +1,7 @@
 /** Which backends work here, and why not: for people who look for what slows them down. */
+import { environment } from '#platform'
 import type { Feature } from '../backends/wasm/index.ts'
+import { UnsupportedError } from '../base/errors.ts'
 import { type BackendName, backendNames } from './devices.ts'
 
 export interface BackendReport {
@@ -19,13 +21,15 @@ export async function describeBackends(): Promise<BackendReport[]> {
 
 async function describeBackend(name: BackendName): Promise<BackendReport> {
   switch (name) {
+    case 'native':
+      return describeNative()
     case 'wasm': {
       const { detectFeatures } = await import('../backends/wasm/index.ts')
       const { simd, relaxedSimd, sharedMemory } = detectFeatures()
       return {
         name,
         available: simd.available,
-        remark: simd.available ? 'WebAssembly, the fast one' : simd.reason,
+        remark: simd.available ? 'WebAssembly, fast everywhere' : simd.reason,
         features: {
           simd,
           relaxedSimd,
@@ -41,6 +45,23 @@ async function describeBackend(name: BackendName): Promise<BackendReport> {
       return { name, available: true, remark: 'plain JavaScript, slow: for checks', features: {} }
     default:
       return name satisfies never
+  }
+}
+
+async function describeNative(): Promise<BackendReport> {
+  try {
+    const { createNativeBackend } = await import('../backends/native/index.ts')
+    const backend = await createNativeBackend({ threads: 1, compiler: environment('JUANJI_CC') || undefined })
+    const { target, compiler, notice } = backend
+    await backend.close()
+    const remark = `machine code made by ${compiler}, the fastest`
+    const kept = { available: notice === undefined, reason: notice ?? 'compiled kernels are kept for the next run' }
+    const instructions = { available: true, reason: target.name.replace('native-', '') }
+    return { name: 'native', available: true, remark, features: { instructions, cache: kept } }
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error
+    const { what, fix } = error.problem
+    return { name: 'native', available: false, remark: `${what}; ${fix}`, features: {} }
   }
 }
 

@@ -6,8 +6,8 @@ import { UnsupportedError } from '../base/errors.ts'
 import type { Variable } from '../graph/node.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
-import { verifyKernel } from '../kernel/verify.ts'
-import { debugKernel, debugLevel } from './debug.ts'
+import type { AlgorithmChoice, Plan } from '../schedule/index.ts'
+import { debugKernel, debugLevel, verifyKernel } from './debug.ts'
 
 const keptKernels = 2048
 
@@ -37,22 +37,57 @@ export class Device {
   readonly backend: Backend
   /** Kernels are verified before they are handed to the backend; tests and JUANJI_DEBUG switch it on. */
   verify = debugLevel > 0
+  /** How algorithms are chosen. Set it before the first program: later ones may be kept from before. */
+  choice: AlgorithmChoice = {}
   readonly #kernels = new Map<string, Kernel>()
   readonly #abandoned: FinalizationRegistry<() => void>
   #arena: Block | undefined
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor(backend: Backend) {
+  /** Told in one line why something slower than expected computes. */
+  onNotice: (text: string) => void = (text) => console.warn(`juanji: ${text}`)
+  /** Computes what is not compiled, where compiling takes long. */
+  #companion: Device | undefined
+  /** The device this one is the companion of: it reads Variables there without taking them over. */
+  #owner: Device | undefined
+
+  /** @param companion computes expressions outside of compile(), in one queue with this device */
+  constructor(backend: Backend, companion?: Device) {
     this.backend = backend
+    this.#companion = companion
     this.#abandoned = new FinalizationRegistry((release) => release())
+    if (companion === undefined) return
+    companion.#owner = this
+    this.#queue = companion.#queue
   }
 
   get target() {
     return this.backend.target
   }
 
-  /** Runs `work` when everything asked for earlier is done; what belongs together on a device happens in one piece. */
+  /** Where an expression outside of compile() is computed that changes these Variables. */
+  forExpressions(assigned: readonly Variable[]): Device {
+    // What lives here stays here: a Variable that two devices change in turn would be carried to and fro.
+    const stays = assigned.some((variable) => this.home(variable) !== undefined)
+    return this.#companion === undefined || stays ? this : this.#companion
+  }
+
+  /** This device computes nothing any more. @returns its companion, which from now on stands alone */
+  retire(): Device | undefined {
+    const companion = this.#companion
+    if (companion === undefined) return undefined
+    companion.#owner = undefined
+    companion.#queue = this.#queue
+    this.#companion = undefined
+    return companion
+  }
+
+  /**
+   * Runs `work` when everything asked for earlier is done, here and on the companion: they share Variables. What belongs
+   * together happens in one piece.
+   */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#owner !== undefined) return this.#owner.exclusive(work)
     const result = this.#queue.then(work)
     this.#queue = result.catch(() => undefined)
     return result
@@ -105,10 +140,28 @@ export class Device {
     return this.#arena
   }
 
+  /**
+   * Bytes that a plan may take, those it holds already included; undefined where nothing but the machine's memory limits
+   * them.
+   */
+  availableBytes(plan: Plan): number | undefined {
+    const { memoryLimitBytes, bytesInUse } = this.backend
+    if (memoryLimitBytes === undefined) return undefined
+    let own = this.#arena?.bytes ?? 0
+    for (const region of plan.regions) if (region.kind === 'variable') own += this.home(region.variable)?.bytes ?? 0
+    return memoryLimitBytes - (bytesInUse - own)
+  }
+
   /** The Variable's memory when it is here already. */
   home(variable: Variable): Block | undefined {
     const home = homes.get(variable)
     return home?.device === this ? home.block : undefined
+  }
+
+  /** The values of a Variable that this device reads but does not take over; undefined where it does. */
+  async borrowed(variable: Variable): Promise<TypedArray | undefined> {
+    const home = homes.get(variable)
+    return home !== undefined && home.device === this.#owner ? home.device.#read(variable, home.block) : undefined
   }
 
   /** The Variable's memory, filled from the host or from the device it lived on. Only inside `exclusive`. */
@@ -138,10 +191,12 @@ export class Device {
       return
     }
     const fill = initial()
+    // One array for all pieces: a write takes its copy before it returns.
+    const piece = allocate(dtype, Math.min(pieceSize, size))
     for (let start = 0; start < size; start += pieceSize) {
-      const piece = allocate(dtype, Math.min(pieceSize, size - start))
-      fill(piece)
-      this.backend.write(block, start * this.target.bytes[dtype], dtype, piece)
+      const part = start + piece.length > size ? piece.subarray(0, size - start) : piece
+      fill(part)
+      this.backend.write(block, start * this.target.bytes[dtype], dtype, part)
     }
   }
 
@@ -172,6 +227,7 @@ export class Device {
 
   async close(): Promise<void> {
     await this.#queue
+    await this.#companion?.close()
     await this.backend.close()
   }
 }

@@ -1,12 +1,13 @@
 /** A plan made ready on a device: kernels compiled, table loaded, memory for inputs and outputs. */
 import { nextTurn, startPieces } from '#platform'
-import type { Block, Instruction, LoadedTable } from '../backends/backend.ts'
-import type { DType, TypedArray } from '../base/dtype.ts'
+import { BackendFailure, type Block, type Instruction, type LoadedTable } from '../backends/backend.ts'
+import type { DType, Precision, TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
 import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
 import { debugPlan, debugRun } from './debug.ts'
 import type { Device } from './device.ts'
+import { type ArgumentType, memoryOf, type PlannedMemory } from './memory.ts'
 
 /** Calls of a program that is made ready without letting the event loop go on first. */
 const smallProgram = 8
@@ -27,17 +28,27 @@ export class Program {
    */
   readonly #anchor = {}
 
-  constructor(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]) {
+  constructor(
+    device: Device,
+    outputs: readonly Node[],
+    assignments: readonly Assignment[],
+    precision: Precision = 'f32',
+  ) {
     this.device = device
-    this.plan = schedule(outputs, assignments, device.target)
+    this.plan = schedule(outputs, assignments, device.target, { ...device.choice, precision })
     const holdings = this.#holdings
     device.whenAbandoned(this.#anchor, () => release(device, holdings))
   }
 
   /** Plans in a turn of the event loop of its own: what comes before, tracing, took a while already. */
-  static async plan(device: Device, outputs: readonly Node[], assignments: readonly Assignment[]): Promise<Program> {
+  static async plan(
+    device: Device,
+    outputs: readonly Node[],
+    assignments: readonly Assignment[],
+    precision?: Precision,
+  ): Promise<Program> {
     await nextTurn()
-    return new Program(device, outputs, assignments)
+    return new Program(device, outputs, assignments, precision)
   }
 
   /**
@@ -52,6 +63,59 @@ export class Program {
     const { plan, device } = this
     const { backend } = device
     const table = await this.#load()
+    const bound = await this.#bindAll(inputs, data)
+    try {
+      await debugRun(plan.calls.length, () => backend.run(table, bound))
+    } catch (error) {
+      // A kernel could not be compiled: the next run asks for it anew.
+      if (error instanceof BackendFailure) this.#dropTable()
+      throw error
+    }
+    const results: TypedArray[] = new Array(plan.outputs.length)
+    for (const [i, region] of plan.regions.entries()) {
+      if (region.kind !== 'output') continue
+      const { shape, dtype } = plan.outputs[region.index]
+      results[region.index] = await backend.read(bound[i], 0, dtype, sizeOf(shape))
+    }
+    return results
+  }
+
+  /**
+   * Hands the calls and the memory they work on to somebody who looks at them one by one. Nothing else runs on the
+   * device meanwhile, and Variables keep their values whatever is run.
+   */
+  inspect<T>(
+    inputs: readonly TypedArray[],
+    look: (instructions: readonly Instruction[], table: LoadedTable, bound: readonly Block[]) => Promise<T>,
+  ): Promise<T> {
+    const { device, plan } = this
+    const { backend } = device
+    return device.exclusive(async () => {
+      const table = await this.#load()
+      const bound = await this.#bindAll(inputs, undefined)
+      const kept = await Promise.all(
+        plan.assigned.map(async (variable) => {
+          const block = await device.block(variable)
+          return { variable, block, values: await backend.read(block, 0, variable.dtype, variable.size) }
+        }),
+      )
+      try {
+        return await look(
+          plan.calls.map((call) => ({ ...call, kernel: device.kernel(call.spec) })),
+          table,
+          bound,
+        )
+      } finally {
+        for (const { variable, block, values } of kept) backend.write(block, 0, variable.dtype, values)
+      }
+    })
+  }
+
+  async #bindAll(
+    inputs: readonly TypedArray[],
+    data: ((node: Node) => TypedArray) | undefined,
+  ): Promise<readonly Block[]> {
+    const { plan, device } = this
     const bound: Block[] = []
     const pieces = startPieces()
     for (const [i, region] of plan.regions.entries()) {
@@ -61,14 +125,12 @@ export class Program {
       const home = region.kind === 'variable' ? device.home(region.variable) : undefined
       bound.push(home ?? (await this.#bind(i, region, inputs, data)))
     }
-    await debugRun(plan.calls.length, () => backend.run(table, bound))
-    const results: TypedArray[] = new Array(plan.outputs.length)
-    for (const [i, region] of plan.regions.entries()) {
-      if (region.kind !== 'output') continue
-      const { shape, dtype } = plan.outputs[region.index]
-      results[region.index] = await backend.read(bound[i], 0, dtype, sizeOf(shape))
-    }
-    return results
+    return bound
+  }
+
+  #dropTable(): void {
+    this.#holdings.table?.release()
+    this.#holdings.table = undefined
   }
 
   /** Builds and compiles what is missing, in pieces: the caller's event loop goes on. */
@@ -109,8 +171,14 @@ export class Program {
     switch (region.kind) {
       case 'arena':
         return device.arena(this.plan.arenaBytes)
-      case 'variable':
-        return device.block(region.variable)
+      case 'variable': {
+        const { variable } = region
+        const values = this.plan.assigned.includes(variable) ? undefined : await device.borrowed(variable)
+        if (values === undefined) return device.block(variable)
+        const block = await own(variable.dtype, variable.size)
+        backend.write(block, 0, variable.dtype, values)
+        return block
+      }
       case 'input': {
         const values = inputs[region.index]
         const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32'
@@ -145,6 +213,12 @@ export class Program {
     let bytes = 0
     for (const block of this.#holdings.blocks.values()) bytes += block.bytes
     return bytes
+  }
+
+  /** What a run takes, known before the first. @param inputs types of the arguments */
+  memory(inputs: readonly ArgumentType[]): PlannedMemory {
+    const { plan, device } = this
+    return { ...memoryOf(plan, inputs, device.target.bytes), availableBytes: device.availableBytes(plan) }
   }
 
   /** Gives memory and table back; the next run takes them anew. */

@@ -1,5 +1,5 @@
 /** What an algorithm gets and gives: buffers, calls, epilogues. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import type { KernelSpec } from '../kernel/build.ts'
 import type { Chain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
@@ -7,7 +7,7 @@ import type { Layout } from './layout.ts'
 
 /** A buffer while a plan is made; only its identity counts until memory is laid out. */
 export interface BufferRef {
-  readonly dtype: DType
+  readonly dtype: StorageType
   /** Elements. */
   readonly size: number
 }
@@ -57,6 +57,6 @@ export interface Epilogue {
 export interface BuildContext {
   readonly target: Target
   /** Memory for the duration of this op's calls. */
-  temporary(dtype: DType, size: number): Span
+  temporary(dtype: StorageType, size: number): Span
   call(call: KernelCall): void
 }

@@ -2,6 +2,7 @@
 import type { DType, TypedArray } from '../base/dtype.ts'
 import { type Shape, sizeOf } from '../base/shape.ts'
 import type { Node, Op } from './op.ts'
+import { currentOrigin } from './origin.ts'
 
 export type { Node } from './op.ts'
 
@@ -13,7 +14,8 @@ let nextId = 0
  */
 export function makeNode<A>(op: Op<A>, inputs: readonly Node[], attributes: A): Node<A> {
   const { shape, dtype } = op.infer(inputs, attributes)
-  return { id: nextId++, op, inputs, attributes, shape, dtype }
+  const origin = currentOrigin()
+  return { id: nextId++, op, inputs, attributes, shape, dtype, ...(origin === undefined ? {} : { origin }) }
 }
 
 // Leaves: where values come from.
@@ -47,6 +49,8 @@ export interface ConstantAttributes {
   readonly shape: Shape
   readonly dtype: DType
   readonly value: number
+  /** The gradient of a loss with respect to itself: 1 whatever the extents are, so rules may leave it out. */
+  readonly seed?: true
 }
 /** One value everywhere; takes no memory. */
 export const constantOp = leaf<ConstantAttributes>('constant')
@@ -110,6 +114,16 @@ export function dataNode(data: TypedArray, shape: Shape, dtype: DType): Node {
 
 export function constantNode(value: number, dtype: DType = 'f32', shape: Shape = []): Node {
   return makeNode(constantOp, [], { value, dtype, shape }) as Node
+}
+
+export function seedNode(): Node {
+  return makeNode(constantOp, [], { value: 1, dtype: 'f32', shape: [], seed: true }) as Node
+}
+
+/** Whether every element is the seed's 1. */
+export function isSeed(node: Node): boolean {
+  if (node.op.kind === 'view') return isSeed(node.inputs[0])
+  return (node.attributes as Partial<ConstantAttributes> | undefined)?.seed === true
 }
 
 export function hostScalarNode(read: () => number, dtype: 'f32' | 'i32' = 'f32'): Node {

@@ -2,10 +2,10 @@
  * The contract of an op. Adding one is one object in a family file, its case records, one line in ops/index.ts.
  * The scheduler looks at `kind` alone, never at a name.
  */
-import type { DType } from '../base/dtype.ts'
+import type { DType, Precision } from '../base/dtype.ts'
 import type { Shape } from '../base/shape.ts'
 import type { KernelBuilder } from '../kernel/build.ts'
-import type { Combine } from '../kernel/builders/reduce.ts'
+import type { Combine } from '../kernel/builders/reduce/index.ts'
 import type { ChainContext } from '../kernel/chain.ts'
 import type { Expr } from '../kernel/language.ts'
 import type { Target } from '../kernel/target.ts'
@@ -21,6 +21,8 @@ export interface Node<A = unknown> {
   readonly attributes: A
   readonly shape: Shape
   readonly dtype: DType
+  /** Path of the layer it was made for, `layer1.0.conv1`; a gradient has that of what it is the gradient of. */
+  readonly origin?: string
 }
 
 export interface OutputType {
@@ -78,11 +80,19 @@ export interface ExpandOp<A> extends OpBase<A> {
 export interface Algorithm<A = unknown> {
   readonly name: string
   applies(node: Node<A>, target: Target): boolean
-  /** Multiply-adds × 2 that the algorithm spends, padding and tails included; the smallest estimate wins. */
-  cost(node: Node<A>, target: Target): number
+  /**
+   * Time in floating-point operations of a product at the machine's peak: multiply-adds × 2 with padding and tails, and
+   * what else takes time in the same unit. The smallest estimate wins.
+   */
+  cost(node: Node<A>, target: Target, precision: Precision): number
   /** Largest error to expect, relative to the largest magnitude of the output. */
   readonly tolerance: number
   readonly acceptsStrides?: boolean
+  /**
+   * Present when f32 inputs may lie in memory as bf16. It says whether the output may: `free` it may, `f32` it may not,
+   * `like-first-input` only where the first input does, of whose elements it consists and with which it is compared later.
+   */
+  bf16?(node: Node<A>): 'free' | 'like-first-input' | 'f32'
   /** Whether `build` can take an epilogue. Otherwise `epilogue` is the identity and has the op's output as its only output. */
   readonly fusesEpilogue?: boolean
   build(node: Node<A>, inputs: readonly KernelInput[], epilogue: Epilogue, context: BuildContext): void

@@ -5,6 +5,7 @@
  *
  * @see https://github.com/huggingface/safetensors
  */
+import { unpackBfloat16 } from '../base/bfloat16.ts'
 import { ByteReader } from '../base/bytes.ts'
 import { ConfigError, DTypeError, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
@@ -17,7 +18,7 @@ import {
   type SafetensorsArray,
   type SafetensorsDType,
 } from './safetensors-header.ts'
-import { fromBfloat16, fromSmallFloats } from './small-floats.ts'
+import { fromSmallFloats } from './small-floats.ts'
 
 export type { SafetensorsArray, SafetensorsDType }
 
@@ -193,7 +194,7 @@ export function toFloat32({ dtype, data }: SafetensorsTensor): Float32Array {
     case 'F16':
       return fromSmallFloats(data as Uint16Array, 5, 10)
     case 'BF16':
-      return fromBfloat16(data as Uint16Array)
+      return unpackBfloat16(data as Uint16Array)
     case 'F8_E5M2':
       return fromSmallFloats(data as Uint8Array, 5, 2)
     case 'F8_E4M3':

@@ -1,8 +1,3 @@
-/** bfloat16 is the upper half of an f32. */
-export function fromBfloat16(bits: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(bits, (pattern) => pattern << 16).buffer)
-}
-
 /**
  * Values of floats of 8 or 16 bits from their patterns: F16 has 5 exponent and 10 mantissa bits, F8_E5M2 5 and 2,
  * F8_E4M3 4 and 3. E4M3 has no infinity: its highest pattern alone is not a number.

@@ -1,5 +1,5 @@
 /** The builder: records statements into functions and functions into a kernel. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 import { add, type Operand, read } from './expression.ts'
 import type {
   Argument,
@@ -30,9 +30,9 @@ export interface Variable {
 
 const intType: ValueType = { kind: 'i32', lanes: 1 }
 
-/** Kind a value has in registers for a dtype in memory: u8 widens to i32. */
-export function kindOf(dtype: DType): ScalarKind {
-  return dtype === 'u8' ? 'i32' : dtype
+/** Kind a value has in registers for a dtype in memory: u8 widens to i32, bf16 to f32. */
+export function kindOf(dtype: StorageType): ScalarKind {
+  return dtype === 'u8' ? 'i32' : dtype === 'bf16' ? 'f32' : dtype
 }
 
 export class KernelBuilder {
@@ -54,7 +54,7 @@ export class KernelBuilder {
 
   // Parameters of the kernel, in the order in which an invocation lists them.
 
-  buffer(name: string, dtype: DType, role: BufferParam['role']): BufferParam {
+  buffer(name: string, dtype: StorageType, role: BufferParam['role']): BufferParam {
     const buffer = { name, dtype, role, index: this.#buffers.length }
     this.#buffers.push(buffer)
     return buffer
@@ -158,6 +158,11 @@ export class KernelBuilder {
   advance(pointer: Pointer, by: Operand): void {
     if (by === 0) return
     this.#push({ op: 'advance', pointer, by: this.#operand(by) })
+  }
+
+  /** Hints that the element at the cursor, which may lie outside of its buffer, is read or written soon. */
+  prefetch(pointer: Pointer, use: 'read' | 'write' = 'read'): void {
+    this.#push({ op: 'prefetch', pointer, use })
   }
 
   /** Elements from the start of the buffer to the cursor. */

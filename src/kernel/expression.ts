@@ -100,6 +100,11 @@ export function fma(a: Expr, b: Operand, c: Operand): Expr {
   return { op: 'fma', type: a.type, a, b: like(b, a.type), c: like(c, a.type) }
 }
 
+/** c + the products of the two bf16 in each i32 of a and b. For targets with `bf16Dot`. */
+export function dot2(a: Expr, b: Expr, c: Expr): Expr {
+  return { op: 'dot2', type: c.type, a, b, c }
+}
+
 export function select(condition: Expr, x: Operand, y: Operand): Expr {
   const [a, b] = pair(x, y)
   return { op: 'select', type: a.type, condition, a, b }

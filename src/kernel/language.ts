@@ -6,7 +6,7 @@
  * tasks write disjoint elements. Everything a kernel reads besides its buffers is a parameter, so that one compiled
  * kernel serves every batch size and extent.
  */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
 
 export type ScalarKind = 'f32' | 'i32' | 'bool'
 
@@ -19,7 +19,7 @@ export interface ValueType {
 /** Elements of memory a kernel gets by address. Scratch belongs to the thread and holds garbage when a task starts. */
 export interface BufferParam {
   readonly name: string
-  readonly dtype: DType
+  readonly dtype: StorageType
   readonly role: 'input' | 'output' | 'scratch'
   /** Position among the kernel's buffers. */
   readonly index: number
@@ -87,6 +87,11 @@ export type Expr =
   | { readonly op: 'compare'; readonly type: ValueType; readonly name: CompareName; readonly a: Expr; readonly b: Expr }
   /** a * b + c, fused where the target fuses. f32. */
   | { readonly op: 'fma'; readonly type: ValueType; readonly a: Expr; readonly b: Expr; readonly c: Expr }
+  /**
+   * a and b hold a bf16 in each half of an i32: c + a.high · b.high + a.low · b.low, added in this order, each product
+   * exact and each addition rounded to f32. Targets with `bf16Dot`, whose instruction may take numbers below 2^-126 for 0.
+   */
+  | { readonly op: 'dot2'; readonly type: ValueType; readonly a: Expr; readonly b: Expr; readonly c: Expr }
   | { readonly op: 'select'; readonly type: ValueType; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
   /** Between kinds, same lanes: i32 → f32 rounds, f32 → i32 truncates and saturates (NaN → 0), bool → 0 or 1, number → bool is `≠ 0`. */
   | { readonly op: 'convert'; readonly type: ValueType; readonly a: Expr }
@@ -100,7 +105,7 @@ export type Expr =
   /**
    * Element(s) at pointer + offset. A vector load takes `count` ≤ lanes elements and fills the rest with zeros; with
    * `stride` lane i is element i × stride (a run-time number of elements), otherwise elements are neighbours.
-   * u8 loads give i32, bool loads give bool.
+   * u8 loads give i32, bool loads give bool, bf16 loads give f32.
    */
   | {
       readonly op: 'load'
@@ -122,7 +127,12 @@ export type Statement =
   /** pointer = another pointer into the same buffer + `by` elements */
   | { readonly op: 'follow'; readonly pointer: Pointer; readonly from: Pointer; readonly by: Expr }
   | { readonly op: 'advance'; readonly pointer: Pointer; readonly by: Expr }
-  /** Writes the first `count` lanes; i32 values into u8 buffers keep their low byte; bool becomes 0 or 1. */
+  /** The element will be read or written soon. A hint: the pointer may lie anywhere, and most printers leave it out. */
+  | { readonly op: 'prefetch'; readonly pointer: Pointer; readonly use: 'read' | 'write' }
+  /**
+   * Writes the first `count` lanes; i32 values into u8 buffers keep their low byte; bool becomes 0 or 1; f32 values into
+   * bf16 buffers are rounded to nearest, ties to even, and NaN stays NaN.
+   */
   | {
       readonly op: 'store'
       readonly pointer: Pointer

@@ -10,7 +10,7 @@ const target: Target = {
   registers: 15,
   fma: false,
   math: 'intrinsic',
-  bytes: { f32: 4, i32: 4, u8: 1, bool: 1 },
+  bytes: { f32: 4, i32: 4, u8: 1, bool: 1, bf16: 2 },
   cacheBytes: 2 ** 20,
 }
 

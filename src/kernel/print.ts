@@ -31,6 +31,8 @@ export function printStatement(s: Statement): string[] {
       return [`${s.pointer.name} = ${plus(s.from.name, s.by)}`]
     case 'advance':
       return [`${s.pointer.name} += ${printExpr(s.by)}`]
+    case 'prefetch':
+      return [`prefetch ${s.pointer.name} to ${s.use}`]
     case 'store':
       return [
         `${memory(s.pointer, s.offset, s.value.type.lanes === 1 ? 0 : s.count, s.stride)} = ${printExpr(s.value)}`,
@@ -104,6 +106,8 @@ export function printExpr(e: Expr, nested = false): string {
     }
     case 'fma':
       return `fma(${printExpr(e.a)}, ${printExpr(e.b)}, ${printExpr(e.c)})`
+    case 'dot2':
+      return `dot2(${printExpr(e.a)}, ${printExpr(e.b)}, ${printExpr(e.c)})`
     case 'select':
       return `select(${printExpr(e.condition)}, ${printExpr(e.a)}, ${printExpr(e.b)})`
     case 'convert':

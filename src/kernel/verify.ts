@@ -185,6 +185,9 @@ class Verifier {
         this.#read(s.pointer)
         this.#scalarInt(s.by, 'distance')
         return
+      case 'prefetch':
+        this.#read(s.pointer)
+        return
       case 'store':
         this.#store(s)
         return
@@ -341,6 +344,15 @@ class Verifier {
         for (const operand of [e.a, e.b, e.c]) this.#value(operand)
         this.#kinds('fma', e.type.kind, float)
         this.#uniform('fma', e, [e.a, e.b, e.c])
+        return
+      case 'dot2':
+        for (const operand of [e.a, e.b, e.c]) this.#value(operand)
+        this.#check(this.#target.bf16Dot === true, `target ${this.#target.name} has no dot2`)
+        this.#kinds('dot2', e.type.kind, float)
+        this.#kinds('dot2', e.a.type.kind, int)
+        this.#uniform('dot2', e.a, [e.b])
+        this.#uniform('dot2', e, [e.c])
+        this.#check(e.a.type.lanes === e.type.lanes, `dot2 of ${show(e.a.type)} gives ${show(e.type)}`)
         return
       case 'select':
         for (const operand of [e.condition, e.a, e.b]) this.#value(operand)

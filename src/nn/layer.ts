@@ -1,6 +1,6 @@
 /** The contract of a layer: a description that can be written down, and that builds itself for an input shape. */
 import type { Shape } from '../base/shape.ts'
-import type { Parameter, State, Tensor } from '../tensor/index.ts'
+import { type Parameter, type State, type Tensor, within } from '../tensor/index.ts'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
@@ -115,7 +115,10 @@ export function buildChild(scope: Scope, name: string, layer: Layer, input: Shap
 
 /** Builds a layer and reports what it is, with the reports of the layers inside. */
 export function buildReported(scope: Scope, layer: Layer, input: Shape): Built {
-  if (scope.observe === undefined) return layer.build(scope, input)
+  if (scope.observe === undefined) {
+    const { output, apply } = layer.build(scope, input)
+    return { output, apply: (x) => within(scope.path, () => apply(x)) }
+  }
   const count = { parameters: 0, trainable: 0, states: 0 }
   const inside: LayerReport[] = []
   const counting = (around: Scope): Scope => ({

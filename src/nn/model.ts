@@ -59,7 +59,7 @@ function initialize(initializer: Initializer, seed: number, path: string): Fill 
     }
   }
   return (into) => {
-    for (let i = 0; i < into.length; i++) into[i] = random.normal(0, initializer.deviation)
+    random.fillNormal(into, 0, initializer.deviation)
   }
 }
 

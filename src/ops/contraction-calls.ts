@@ -8,6 +8,7 @@ import {
   type LeftForm,
   matmulCall,
   matmulSpec,
+  type OperandForm,
   packCall,
   packing,
   packSpec,
@@ -32,12 +33,40 @@ export function epilogueSpans(epilogue: Epilogue): Span[] {
 
 type PackArguments = Parameters<typeof packing>[1]
 
-/** Packs an operand into a temporary for a tile of `columns` columns. */
-export function emitPack(context: BuildContext, source: Span, columns: number, args: PackArguments): Span {
-  const operand = packing(columns, args)
-  const packed = context.temporary('f32', Math.max(1, operand.size))
-  context.call({ spec: packSpec(operand.shape), spans: [source, packed], ...packCall(operand.shape, args) })
+/** How a contraction reads a first operand that lies in memory like this. @param even whether the sum is one of pairs, which lie side by side */
+export function formOf(context: BuildContext, a: Span, even: boolean): OperandForm {
+  if (a.buffer.dtype !== 'bf16') return 'f32'
+  return context.target.bf16Dot === true && even && a.offset % 2 === 0 ? 'pairs' : 'bf16'
+}
+
+/** Packs the second operand into a temporary for a tile of `columns` columns, in the form that the first one has. */
+export function emitPack(
+  context: BuildContext,
+  source: Span,
+  columns: number,
+  args: PackArguments,
+  first: OperandForm = 'f32',
+): Span {
+  const { dtype } = source.buffer
+  // What is bf16 already needs no rounding.
+  const form = first === 'pairs' ? 'pairs' : first === 'bf16' && dtype === 'f32' ? 'round' : 'copy'
+  const halved = form === 'pairs' ? pairSteps(args) : args
+  const operand = packing(columns, halved, dtype, form)
+  const packed = context.temporary(form === 'pairs' || dtype === 'i32' ? 'i32' : 'f32', Math.max(1, operand.size))
+  context.call({ spec: packSpec(operand.shape), spans: [source, packed], ...packCall(operand.shape, halved) })
   return packed
+}
+
+/** Two innermost steps made one. */
+function pairSteps(args: PackArguments): PackArguments {
+  const [outer, middle, inner] = args.steps
+  const [outerStride, middleStride, innerStride] = args.stepStrides
+  return {
+    ...args,
+    steps: [outer, middle, inner / 2],
+    stepStrides: [outerStride, middleStride, 2 * innerStride],
+    pairStride: innerStride,
+  }
 }
 
 export interface Product {
@@ -64,31 +93,36 @@ export function emitProduct(context: BuildContext, product: Product, epilogue: E
   const [bBatch, bStep, bColumn] = product.bStrides
   const direct = m <= fewRows && bColumn === 1 && n % columns === 0
   const shared = bBatch === 0 || batch === 1
-  const b = direct
-    ? product.b
-    : emitPack(context, product.b, columns, {
-        groups: shared ? 1 : batch,
-        groupStride: bBatch,
-        columns: n,
-        columnStride: bColumn,
-        ...packSteps(k, bStep),
-        offset: 0,
-      })
-  const packedBatch = shared ? 0 : Math.ceil(n / columns) * columns * k
+  const even = !direct && aStrides[2] === 1 && [k, aStrides[0], aStrides[1]].every((count) => count % 2 === 0)
+  const form = formOf(context, product.a, even)
+  const args = {
+    groups: shared ? 1 : batch,
+    groupStride: bBatch,
+    columns: n,
+    columnStride: bColumn,
+    ...packSteps(k, bStep),
+    offset: 0,
+  }
+  const b = direct ? product.b : emitPack(context, product.b, columns, args, form)
+  // From here on in units of the form.
+  const unit = form === 'pairs' ? 2 : 1
+  const terms = k / unit
+  const packedBatch = shared ? 0 : Math.ceil(n / columns) * columns * terms
   const left: LeftForm = aStrides[2] === 1 ? 'k' : aStrides[1] === 1 ? 'm' : 'none'
   const pieces = piecesOf(k)
   const size = batch * m * n
   // Whether there is a second stage depends on k alone, so that the batch size compiles nothing.
   const partial = pieces === 1 ? undefined : context.temporary('f32', pieces * size)
-  const shape = { left, epilogue: partial === undefined ? epilogueShape(epilogue) : plainStore }
+  const right = b.buffer.dtype
+  const shape = { left, form, right, epilogue: partial === undefined ? epilogueShape(epilogue) : plainStore }
   const call = matmulCall(
     shape,
     {
       batch,
       m,
       n,
-      k,
-      aStrides,
+      k: terms,
+      aStrides: form === 'pairs' ? [aStrides[0] / 2, aStrides[1] / 2, 1] : aStrides,
       packed: !direct,
       bStrides: [direct ? bBatch : packedBatch, bStep],
       outBatch: m * n,

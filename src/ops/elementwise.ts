@@ -6,7 +6,7 @@
 import type { DType } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
-import { type ConstantAttributes, constantNode, constantOp, makeNode, type Node } from '../graph/node.ts'
+import { type ConstantAttributes, constantNode, constantOp, isSeed, makeNode, type Node } from '../graph/node.ts'
 import type { MapOp } from '../graph/op.ts'
 import { kindOf } from '../kernel/build.ts'
 import * as e from '../kernel/expression.ts'
@@ -57,7 +57,7 @@ export const sub = binary(subOp)
 export const mulOp = binaryOp(
   'mul',
   (_k, a, b) => e.mul(a, b),
-  (g, a, b) => [mul(g, b), mul(g, a)],
+  (g, a, b) => (isSeed(g) ? [b, a] : [mul(g, b), mul(g, a)]),
   numbers,
 )
 /** a · b */

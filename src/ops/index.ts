@@ -71,6 +71,7 @@ import { randomNormalOp, randomUniformOp } from './random.ts'
 import {
   argmaxOp,
   argminOp,
+  deviationsOp,
   expDifferenceOp,
   logSoftmaxOp,
   logsumexpOp,
@@ -78,7 +79,6 @@ import {
   minOp,
   scaledExpDifferenceOp,
   softmaxOp,
-  squaredDifferenceOp,
   varianceOp,
 } from './reduce.ts'
 import { concatOp, padOp, sliceOp, transposeOp } from './shape-ops.ts'
@@ -215,7 +215,7 @@ export const allOps: readonly Op[] = [
   concatOp,
   maxOp,
   minOp,
-  squaredDifferenceOp,
+  deviationsOp,
   varianceOp,
   argmaxOp,
   argminOp,

@@ -40,6 +40,7 @@ const blocked: Algorithm<NoAttributes> = {
   },
   // Sums of a few thousand products in single precision.
   tolerance: 5e-6,
+  bf16: () => 'free',
   acceptsStrides: true,
   fusesEpilogue: true,
   build({ shape }, [a, b], epilogue, context) {

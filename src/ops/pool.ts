@@ -3,7 +3,15 @@ import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape } from '../base/shape.ts'
 import { makeNode, type Node } from '../graph/node.ts'
 import type { Algorithm, KernelOp } from '../graph/op.ts'
-import { type PoolArguments, type PoolMode, poolCall, poolShape, poolSpec } from '../kernel/builders/window/pool.ts'
+import {
+  type PoolArguments,
+  type PoolMode,
+  poolCall,
+  poolShape,
+  poolSpec,
+  windowsTile,
+} from '../kernel/builders/window/pool.ts'
+import { epilogueShape, epilogueSpans } from './contraction-calls.ts'
 import { outputSize, type Padding, type Pads, perAxis, resolvePads, showValue } from './conv/padding.ts'
 import { checkDType, checkFilled } from './operands.ts'
 import { mean } from './reduce.ts'
@@ -46,7 +54,10 @@ function geometry(attributes: PoolAttributes, x: Shape, y: Shape): PoolArguments
   }
 }
 
-function windows<A extends PoolAttributes>(mode: PoolMode, shapes: (node: Node<A>) => [Shape, Shape]): Algorithm<A> {
+type Shapes<A> = (node: Node<A>) => [Shape, Shape]
+
+/** Walks over the windows. What they compute is stored once an element, so maps behind it can be taken in. */
+function windows<A extends PoolAttributes>(mode: PoolMode, shapes: Shapes<A>): Algorithm<A> {
   return {
     name: 'windows',
     applies: () => true,
@@ -55,13 +66,28 @@ function windows<A extends PoolAttributes>(mode: PoolMode, shapes: (node: Node<A
       return images * outHeight * outWidth * channels * kernel[0] * kernel[1]
     },
     tolerance: 1e-6,
+    bf16: () => (mode === 'max' ? 'like-first-input' : 'free'),
+    fusesEpilogue: true,
     build(node, inputs, epilogue, context) {
       const g = geometry(node.attributes, ...shapes(node))
-      const shape = poolShape(mode, g)
-      const spans = [...inputs.map((input) => input.span), epilogue.outputs[0]]
-      context.call({ spec: poolSpec(shape), spans, ...poolCall(shape, g) })
+      const elements = inputs.map((input) => input.span.buffer.dtype)
+      const shape = poolShape(mode, g, elements, epilogueShape(epilogue))
+      const spans = [...inputs.map((input) => input.span), ...epilogueSpans(epilogue)]
+      const call = poolCall(shape, g)
+      context.call({ spec: poolSpec(shape), spans, ...call, params: [...call.params, ...epilogue.constants] })
     },
   }
+}
+
+/** Gradients write into the windows: once an element only where these tile the input. */
+function gradients<A extends PoolAttributes>(mode: PoolMode, shapes: Shapes<A>): Algorithm<A>[] {
+  const tiles = (node: Node<A>) => windowsTile(geometry(node.attributes, ...shapes(node)))
+  const plain = windows(mode, shapes)
+  return [
+    { ...plain, name: 'tiles', applies: tiles },
+    // Windows that share elements are added up in memory, so that must be f32.
+    { ...plain, applies: (node) => !tiles(node), bf16: () => 'f32', fusesEpilogue: false },
+  ]
 }
 
 function windowOf({ kernel, stride, pads, countIncludePad }: PoolAttributes): PoolAttributes {
@@ -108,7 +134,7 @@ export const maxPoolGradientOp: KernelOp<GradientAttributes> = {
     undefined,
     makeNode(maxPoolGatherOp, [x, y, u], windowOf(attributes)),
   ],
-  algorithms: [windows('maxGradient', (node) => [node.shape, node.inputs[2].shape])],
+  algorithms: gradients('maxGradient', (node) => [node.shape, node.inputs[2].shape]),
 }
 
 /** z[o] = u at the first largest element of x in window o; inputs x, y, u */
@@ -146,7 +172,7 @@ export const avgPoolGradientOp: KernelOp<GradientAttributes> = {
   infer: ([upstream], attributes) => inputShape(upstream, attributes),
   // d(dy) = avgPool(u)
   gradient: ({ attributes }, u) => [makeNode(avgPoolOp, [u], windowOf(attributes))],
-  algorithms: [windows('meanGradient', (node) => [node.shape, node.inputs[0].shape])],
+  algorithms: gradients('meanGradient', (node) => [node.shape, node.inputs[0].shape]),
 }
 
 // Faces.

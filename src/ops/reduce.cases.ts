@@ -1,4 +1,4 @@
-import { makeNode } from '../graph/node.ts'
+import { constantNode, makeNode } from '../graph/node.ts'
 import type { Op } from '../graph/op.ts'
 import { at, type CaseInput, type OpCase, tabulate, type Values } from '../testing/case.ts'
 import { add, exp, mul } from './elementwise.ts'
@@ -185,13 +185,22 @@ const sums: OpCase[] = [
     build: (a) => r.variance(a, 0, { correction: 0 }),
     reference: (a) => over(a, [0], spreadOf(0)),
   },
-  {
-    name: 'squaredDifference',
-    ops: [r.squaredDifferenceOp],
-    inputs: [x(5, 9), x(5, 9)],
-    build: (a, b) => makeNode(r.squaredDifferenceOp, [a, b], {}),
-    reference: (a, b) => tabulate([5, 9], (i) => (at(a, i) - at(b, i)) ** 2),
-  },
+  // In pieces, with means that differ far more than the values around them.
+  ...[0, 1].map(
+    (axis): OpCase => ({
+      name: `deviations and mean of long ${axis === 0 ? 'columns' : 'rows'} far from 0`,
+      ops: [r.deviationsOp],
+      inputs: [x(...(axis === 0 ? [1300, 3] : [2, 17_000]))],
+      build(a) {
+        const far = add(a, constantNode(50, 'f32', a.shape))
+        const deviations = makeNode(r.deviationsOp, [far], { axes: [axis] })
+        return add(deviations, r.mean(far, [axis], { keepDims: true }))
+      },
+      // Adding 50 already rounds by 2e-6 where the values spread over 2.
+      tolerance: 5e-6,
+      reference: (a) => over(a, [axis], (list) => spreadOf(0)(list) * list.length + average(list) + 50, true),
+    }),
+  ),
 ]
 
 const tied: CaseInput = {

@@ -94,22 +94,18 @@ export function mean(x: Node, axes?: Axes, options: ReduceOptions = {}): Node {
 
 // ---------------------------------------------------------------------------------------------- variance
 
-// y = (x - m)²;  dx = 2 · u · (x - m), dm = -dx. One step, so that the differences are not kept for another reader.
-export const squaredDifferenceOp: MapOp<NoAttributes> = {
-  name: 'squaredDifference',
-  kind: 'map',
-  infer([x, m]) {
-    checkEqualShapes('squaredDifference', [x, m])
-    return { shape: x.shape, dtype: 'f32' }
-  },
-  lower(k, [x, m]) {
-    const d = k.let(e.sub(x, m))
-    return e.mul(d, d)
-  },
-  gradient(y, u) {
-    const [x, m] = y.inputs
-    const dx = mul(add(u, u), sub(x, m))
-    return [dx, neg(dx)]
+// y = Σ (x - mean)²;  dx = 2 · g · (x - mean). A pass over x gives the mean too, where it is asked for beside it.
+export const deviationsOp: ReduceOp<AxesAttributes> = {
+  name: 'deviations',
+  kind: 'reduce',
+  combine: 'deviations',
+  infer: ([x], { axes }) => ({ shape: reducedShape(x.shape, axes), dtype: 'f32' }),
+  axes: ({ axes }) => axes,
+  gradient(y, g) {
+    const [x] = y.inputs
+    const { axes } = y.attributes
+    const center = spread(mean(x, axes, { keepDims: true }), x.shape, axes)
+    return [mul(spread(add(g, g), x.shape, axes), sub(x, center))]
   },
 }
 
@@ -129,9 +125,8 @@ export const varianceOp: ExpandOp<VarianceAttributes> = {
   expand(node) {
     const [x] = node.inputs
     const { axes, correction } = node.attributes
-    const center = spread(mean(x, axes, { keepDims: true }), x.shape, axes)
-    const squares = makeNode(squaredDifferenceOp, [x, center], noAttributes)
-    return scaled(sum(squares, axes, { keepDims: true }), 1 / (countOf(x.shape, axes) - correction))
+    const squares = axes.length === 0 ? sub(x, x) : makeNode(deviationsOp, [x], { axes })
+    return scaled(squares, 1 / (countOf(x.shape, axes) - correction))
   },
   gradient(node, g) {
     const [x] = node.inputs
@@ -148,7 +143,7 @@ export interface VarianceOptions extends ReduceOptions {
 }
 
 /**
- * Mean squared distance from the mean along axes, in two passes. f32.
+ * Mean squared distance from the mean along axes. f32.
  * @throws ShapeError, DTypeError; ConfigError when there are no more values than `correction`
  */
 export function variance(x: Node, axes?: Axes, options: VarianceOptions = {}): Node {

@@ -1,6 +1,7 @@
 import { UnsupportedError } from '../base/errors.ts'
 import { cachedFile, httpGet, openPartialFile, sha256 } from './browser-download.ts'
 import { NetworkFailure } from './download.ts'
+import type { NativeTools } from './native.ts'
 import {
   type AtomicFile,
   type DecodedImage,
@@ -24,6 +25,8 @@ export type {
 } from './pictures.ts'
 
 export const platformName = 'browser' as const
+
+export type { Compiler, LibraryCache, NativeTools } from './native.ts'
 
 // ── files ──
 
@@ -130,6 +133,14 @@ export async function decodeImage(bytes: Uint8Array, path: string): Promise<Deco
 }
 
 // ── the machine ──
+
+export async function nativeTools(): Promise<NativeTools> {
+  throw new UnsupportedError({
+    where: 'native backend',
+    what: 'a page cannot run machine code',
+    fix: "use the backend 'wasm'",
+  })
+}
 
 export function hardwareThreads(): number {
   return Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1)

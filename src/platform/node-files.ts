@@ -1,5 +1,6 @@
 /** What every file function of Node's platform rests on. */
 import * as fs from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
 
 const causes: Readonly<Record<string, readonly [what: string, fix: string]>> = {
@@ -43,4 +44,26 @@ export async function syncDirectory(path: string): Promise<void> {
       await directory.close()
     }
   } catch {}
+}
+
+/** Folder by folder: Node's own recursive mkdir never returns where a file system answers ENOENT, as /proc does. */
+export async function makeWithParents(path: string): Promise<void> {
+  try {
+    await fs.mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await isFolder(path))) return
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || parent === path || (await isFolder(parent))) throw error
+    await makeWithParents(parent)
+    // Once more from the top: another process may be making the same folders.
+    await makeWithParents(path)
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return fs.stat(path).then(
+    (stat) => stat.isDirectory(),
+    () => false,
+  )
 }

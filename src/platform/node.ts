@@ -11,8 +11,9 @@ import { Worker } from 'node:worker_threads'
 import { gunzip as zlibGunzip } from 'node:zlib'
 import { UnsupportedError } from '../base/errors.ts'
 import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialFile } from './download.ts'
+import type { NativeTools } from './native.ts'
 import { cachedFileAt, inCache, openPartialAt } from './node-cache.ts'
-import { guarded, readFile, syncDirectory } from './node-files.ts'
+import { guarded, makeWithParents, readFile, syncDirectory } from './node-files.ts'
 import { httpGet } from './node-http.ts'
 import { decodePicture, pictureWorkerSource } from './picture-worker.ts'
 import {
@@ -23,6 +24,7 @@ import {
   fromRgba,
   notAPicture,
   Pieces,
+  type Platform,
   type PlatformWorker,
 } from './platform.ts'
 
@@ -36,7 +38,9 @@ export type {
   PictureQuestion,
 } from './pictures.ts'
 
-export const platformName = 'node' as const
+export const platformName: Platform['platformName'] = 'node'
+
+export type { Compiler, LibraryCache, NativeTools } from './native.ts'
 
 // ── files ──
 
@@ -118,21 +122,6 @@ export async function isDirectory(path: string): Promise<boolean> {
 
 export function makeDirectory(path: string): Promise<void> {
   return guarded('make this folder', path, () => makeWithParents(path))
-}
-
-/** Folder by folder: Node's own recursive mkdir never returns where a file system answers ENOENT, as /proc does. */
-async function makeWithParents(path: string): Promise<void> {
-  try {
-    await fs.mkdir(path)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST' && (await isDirectory(path))) return
-    const parent = dirname(path)
-    if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) throw error
-    await makeWithParents(parent)
-    // Once more from the top: another process may be making the same folders.
-    await makeWithParents(path)
-  }
 }
 
 export function removeTree(path: string): Promise<void> {
@@ -225,6 +214,11 @@ export async function startPictureWorker(resampler: string, name: string): Promi
 }
 
 // ── the machine ──
+
+export async function nativeTools(): Promise<NativeTools> {
+  const { openNativeTools } = await import('./node-native.ts')
+  return openNativeTools()
+}
 
 export function hardwareThreads(): number {
   return Math.max(1, availableParallelism())

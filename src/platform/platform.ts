@@ -1,6 +1,7 @@
 import { showStart } from '../base/bytes.ts'
 import { FormatError, UnsupportedError } from '../base/errors.ts'
 import type { CachedFile, HttpAnswer, NetworkFailure, OpenPartialOptions, PartialFile } from './download.ts'
+import type { NativeTools } from './native.ts'
 
 /**
  * What the library asks of the place where it runs. `node.ts` and `browser.ts` export exactly these names; which of
@@ -73,6 +74,11 @@ export interface Platform {
    * @throws UnsupportedError in a page, and where the package that decodes is missing
    */
   startPictureWorker(resampler: string, name: string): Promise<PlatformWorker>
+  /**
+   * What machine code made at run time needs: a compiler, a place for libraries, a way to load them.
+   * @throws UnsupportedError in a page and on Windows
+   */
+  nativeTools(): Promise<NativeTools>
 
   /** Lets everything else run that waits for the event loop: long work on the calling thread is cut with it. */
   nextTurn(): Promise<void>

@@ -1,5 +1,5 @@
 /** Follows views to the values behind them, so that maps and reductions read through strides instead of copying. */
-import { type Shape, stridesOf } from '../base/shape.ts'
+import { type Shape, sizeOf, stridesOf } from '../base/shape.ts'
 import type { Layout } from '../graph/layout.ts'
 import type { Node } from '../graph/node.ts'
 
@@ -17,6 +17,16 @@ export function contiguous(shape: Shape): Layout {
 export function isContiguous(layout: Layout): boolean {
   const strides = stridesOf(layout.shape)
   return layout.shape.every((extent, axis) => extent === 1 || layout.strides[axis] === strides[axis])
+}
+
+/**
+ * Whether an access reads its source from the first to the last element: at most its shape is another. Axes of 1 are not
+ * special: a value repeated along an axis is no such access because that axis happens to be 1.
+ */
+export function isWhole({ source, layout }: Access): boolean {
+  const strides = stridesOf(layout.shape)
+  const plain = layout.strides.every((stride, axis) => stride === strides[axis])
+  return layout.offset === 0 && plain && sizeOf(layout.shape) === sizeOf(source.shape)
 }
 
 export class Accesses {

@@ -1,18 +1,19 @@
 /** Turns units into kernel calls on symbolic buffers. */
-import type { DType } from '../base/dtype.ts'
-import { sizeOf } from '../base/shape.ts'
+import type { Precision, StorageType } from '../base/dtype.ts'
+import { sameShape, sizeOf } from '../base/shape.ts'
 import type { BufferRef, BuildContext, EpilogueOperand, KernelCall, Span } from '../graph/algorithm.ts'
 import type { Layout } from '../graph/layout.ts'
 import { mergeAxes } from '../graph/layout.ts'
 import type { InputAttributes, Node, Variable, VariableAttributes } from '../graph/node.ts'
-import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec, startOf } from '../kernel/builders/map.ts'
-import { pieces, type ReduceShape, reduceCall, reduceSpec } from '../kernel/builders/reduce.ts'
+import { innerStride, type MapOperand, type MapShape, mapCall, mapSpec } from '../kernel/builders/map.ts'
 import { type Chain, identityChain } from '../kernel/chain.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Access, type Accesses, contiguous } from './access.ts'
-import { choose, epilogueAccess, type Unit } from './fuse.ts'
+import { type Access, type Accesses, contiguous, isWhole } from './access.ts'
+import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
-import type { Region } from './plan.ts'
+import type { Choice, Region } from './plan.ts'
+import { reductionCalls } from './reductions.ts'
+import { at, describeOperand, elementsOf, type Stream } from './stream.ts'
 
 /** A buffer of the plan; without a region it is a temporary in the arena. */
 export interface PlanBuffer extends BufferRef {
@@ -21,22 +22,60 @@ export interface PlanBuffer extends BufferRef {
 
 export interface EmittedCall extends KernelCall {
   readonly label: string
+  readonly origin?: string
+  readonly choice?: Choice
+}
+
+/**
+ * In calls `first` to `last` every element of `to` is written right after the one of `from` at its place was read, and
+ * they read no other of `from`: one memory can hold both, if nothing needs `from` afterwards.
+ */
+export interface Overwrite {
+  readonly from: PlanBuffer
+  readonly to: PlanBuffer
+  readonly first: number
+  readonly last: number
+}
+
+/** Who reads the value a Variable had at the start. */
+interface VariableRead {
+  readonly turn: number
+  /** Element by element, at the place that is computed from it. */
+  readonly inPlace: boolean
+}
+
+/** Whether the unit whose turn is `writer` may put the new value in the place of the old one. */
+function mayOverwrite(reads: readonly VariableRead[], writer: number): boolean {
+  return reads.every(({ turn, inPlace }) => turn < writer || (turn === writer && inPlace))
 }
 
 export class Emitter {
   readonly calls: EmittedCall[] = []
+  readonly overwrites: Overwrite[] = []
   readonly #accesses: Accesses
   readonly #stored: ReadonlySet<Node>
+  readonly #storage: ReadonlyMap<Node, StorageType>
   readonly #target: Target
+  readonly #precision: Precision
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
+  readonly #workspace = new Set<PlanBuffer>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
-  constructor(accesses: Accesses, stored: ReadonlySet<Node>, target: Target) {
+  /** @param storage how stored values lie in memory where that is not their dtype */
+  constructor(
+    accesses: Accesses,
+    stored: ReadonlySet<Node>,
+    storage: ReadonlyMap<Node, StorageType>,
+    target: Target,
+    precision: Precision,
+  ) {
     this.#accesses = accesses
     this.#stored = stored
+    this.#storage = storage
     this.#target = target
+    this.#precision = precision
   }
 
   /** Values that are outputs are written into the output's region right away. */
@@ -63,43 +102,70 @@ export class Emitter {
     const handedOut = new Set(all.map((root) => (root.attributes as Partial<VariableAttributes>).variable))
     const turn = new Map<Node, number>()
     for (const [i, unit] of units.entries()) for (const node of unit.members) turn.set(node, i)
+    const reads = this.#readsOfVariables(units)
     for (const [i, variable] of variables.entries()) {
       const root = roots[i]
       const buffer = this.#variable(variable)
       const free = root.op.kind !== 'leaf' && !this.#buffers.has(root)
-      if (free && !handedOut.has(variable) && this.#mayOverwrite(variable, turn.get(root) as number, units))
+      if (free && !handedOut.has(variable) && mayOverwrite(reads.get(variable) ?? [], turn.get(root) as number))
         this.#buffers.set(root, buffer)
       else this.#copies.push({ from: root, to: buffer, label: `assign ${variable.name}` })
     }
   }
 
-  #mayOverwrite(variable: Variable, writer: number, units: readonly Unit[]): boolean {
-    const old = (access: Access) =>
-      access.source.op.kind === 'leaf' &&
-      (access.source.attributes as Partial<VariableAttributes>).variable === variable
-    for (let i = writer; i < units.length; i++) {
-      for (const node of units[i].members) {
+  #readsOfVariables(units: readonly Unit[]): Map<Variable, VariableRead[]> {
+    const reads = new Map<Variable, VariableRead[]>()
+    for (const [turn, unit] of units.entries()) {
+      for (const node of unit.members) {
         const inputs =
           node.op.kind === 'view' ? [this.#accesses.behind(node)] : node.inputs.map((input) => this.#accesses.of(input))
-        for (const access of inputs) {
-          if (!old(access)) continue
-          if (i > writer || node.op.kind !== 'map' || units[i].main?.op.kind === 'reduce') return false
+        for (const { source, layout } of inputs) {
+          const { variable } = source.attributes as Partial<VariableAttributes>
+          if (source.op.kind !== 'leaf' || variable === undefined) continue
           const own = contiguous(node.shape)
-          if (access.layout.offset !== 0 || access.layout.strides.some((stride, axis) => stride !== own.strides[axis]))
-            return false
+          const sameStrides = layout.strides.every((stride, axis) => stride === own.strides[axis])
+          const inPlace = node.op.kind === 'map' && !unit.front.has(node) && layout.offset === 0 && sameStrides
+          const list = reads.get(variable)
+          if (list === undefined) reads.set(variable, [{ turn, inPlace }])
+          else list.push({ turn, inPlace })
         }
       }
     }
-    return true
+    return reads
+  }
+
+  /** Emits a unit, and notes for people what its calls are for. */
+  emit(unit: Unit): void {
+    const first = this.calls.length
+    this.emitUnit(unit)
+    const main = unit.members.find((node) => node.op.kind === 'kernel' && node.origin !== undefined)
+    const { origin } = main ?? unit.members.findLast((node) => node.origin !== undefined) ?? unit.members[0]
+    const choice = this.#choiceOf(unit)
+    for (let i = first; i < this.calls.length; i++) this.calls[i] = { ...this.calls[i], origin, choice }
+  }
+
+  #choiceOf({ members, algorithm }: Unit): Choice | undefined {
+    const node = members.find((member) => member.op.kind === 'kernel')
+    if (node?.op.kind !== 'kernel' || algorithm === undefined) return undefined
+    const target = this.#target
+    const candidates = node.op.algorithms
+      .filter((other) => other.applies(node, target))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision) }))
+    return { op: node.op.name, algorithm: algorithm.name, candidates }
+  }
+
+  /** Whether a buffer holds no value of the graph. */
+  isWorkspace(buffer: PlanBuffer): boolean {
+    return this.#workspace.has(buffer)
   }
 
   emitUnit(unit: Unit): void {
-    const { main } = unit
+    const [main] = unit.mains
     if (main === undefined) {
       const [node] = unit.members
       if (node.op.kind === 'view') this.#emitCopy(this.#accesses.behind(node), this.#span(node), `copy ${node.op.name}`)
       else this.#emitMap(unit)
-    } else if (main.op.kind === 'reduce') this.#emitReduce(unit, main)
+    } else if (main.op.kind === 'reduce') this.#emitReductions(unit)
     else this.#emitKernel(unit, main)
   }
 
@@ -142,7 +208,7 @@ export class Emitter {
 
   #newBuffer(node: Node): PlanBuffer {
     const size = sizeOf(node.shape)
-    if (node.op.kind !== 'leaf') return { dtype: node.dtype, size, region: undefined }
+    if (node.op.kind !== 'leaf') return { dtype: this.#storage.get(node) ?? node.dtype, size, region: undefined }
     switch (node.op.name) {
       case 'input':
         return { dtype: node.dtype, size, region: { kind: 'input', index: (node.attributes as InputAttributes).index } }
@@ -155,8 +221,9 @@ export class Emitter {
     }
   }
 
-  #temporary(dtype: DType, size: number): Span {
+  #temporary(dtype: StorageType, size: number): Span {
     const buffer: PlanBuffer = { dtype, size, region: undefined }
+    this.#workspace.add(buffer)
     return { buffer, offset: 0 }
   }
 
@@ -169,7 +236,7 @@ export class Emitter {
     const span = this.#temporary(dtype, sizeOf(shape))
     this.#buffers.set(access.source, span.buffer as PlanBuffer)
     const whole = { source: access.source, layout: contiguous(shape) }
-    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape), dtype }], 'constant')
+    this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape) }], 'constant')
     return span
   }
 
@@ -180,31 +247,42 @@ export class Emitter {
     const outputs = unit.members.filter((node) => this.#stored.has(node))
     const chain: Chain = { ...gathered.chain, results: outputs.map((node) => gathered.results.get(node) as number) }
     const [{ shape }] = unit.members
-    const destinations = outputs.map((node) => ({
-      span: this.#span(node),
-      layout: contiguous(shape),
-      dtype: node.dtype,
-    }))
+    const destinations = outputs.map((node) => ({ span: this.#span(node), layout: contiguous(shape) }))
     this.#map(shape, { ...gathered, chain }, destinations, unit.members.map((node) => node.op.name).join('·'))
+    const reads = gathered.operands.map((access) => ({
+      buffer: this.#readable(access).buffer,
+      inPlace: isWhole(access) && sameShape(access.layout.shape, shape),
+    }))
+    this.#mayOverwriteOperands(this.calls.length - 1, reads, destinations)
+  }
+
+  /** Notes which of what the calls from `first` on read may be overwritten by what they write. */
+  #mayOverwriteOperands(
+    first: number,
+    reads: readonly { readonly buffer: BufferRef; readonly inPlace: boolean }[],
+    outputs: readonly { readonly span: Span }[],
+  ): void {
+    const last = this.calls.length - 1
+    const once = reads.filter(({ buffer }) => reads.filter((other) => other.buffer === buffer).length === 1)
+    const free = once.filter(({ inPlace }) => inPlace).map(({ buffer }) => buffer as PlanBuffer)
+    for (const { span } of outputs) {
+      const to = span.buffer as PlanBuffer
+      for (const from of free) if (from.dtype === to.dtype) this.overwrites.push({ from, to, first, last })
+    }
   }
 
   #emitCopy(access: Access, to: Span, label: string, from?: Span): void {
     const { shape } = access.layout
-    const dtype = access.source.dtype
-    const destination = [{ span: to, layout: contiguous(shape), dtype }]
+    const destination = [{ span: to, layout: contiguous(shape) }]
     if (from !== undefined) {
-      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape), dtype }], destination, label)
+      this.#streams(shape, identityChain, [], [{ span: from, layout: contiguous(shape) }], destination, label)
       return
     }
     this.#map(shape, gather(this.#accesses, [], [access]), destination, label)
   }
 
   #map(shape: readonly number[], gathered: Gathered, outputs: readonly Stream[], label: string): void {
-    const operands = gathered.operands.map((access) => ({
-      span: this.#readable(access),
-      layout: access.layout,
-      dtype: access.source.dtype,
-    }))
+    const operands = gathered.operands.map((access) => ({ span: this.#readable(access), layout: access.layout }))
     this.#streams(shape, gathered.chain, gathered.constants, operands, outputs, label)
   }
 
@@ -223,13 +301,13 @@ export class Emitter {
     )
     const rank = merged.extents.length
     const describe = (stream: Stream, strides: readonly number[]): MapOperand =>
-      describeOperand(stream.dtype, strides, strides[rank - 1])
+      describeOperand(elementsOf(stream), strides, strides[rank - 1])
     const mapShape: MapShape = {
       rank,
       operands: operands.map((stream, i) => describe(stream, merged.strides[i])),
       // A single element has no stride; outputs always move.
       outputs: outputs.map((stream, i) => ({
-        dtype: stream.dtype,
+        dtype: elementsOf(stream),
         inner:
           merged.strides[operands.length + i][rank - 1] === 0
             ? 'unit'
@@ -241,94 +319,23 @@ export class Emitter {
     this.calls.push({ spec: mapSpec(mapShape), spans: all.map(at), ...call, label })
   }
 
-  // Reductions.
-
-  #emitReduce(unit: Unit, main: Node): void {
-    if (main.op.kind !== 'reduce') throw new Error(`${main.op.name} is no reduction`)
-    const [input] = main.inputs
-    const { shape } = input
-    const front = unit.members.filter((node) => node !== main)
-    const gathered =
-      front.length === 0 ? gather(this.#accesses, [], [this.#accesses.of(input)]) : gather(this.#accesses, front)
-    const chain: Chain =
-      front.length === 0 ? gathered.chain : { ...gathered.chain, results: [gathered.results.get(input) as number] }
-    const streams = gathered.operands.map((access) => ({
-      span: this.#readable(access),
-      layout: access.layout,
-      dtype: access.source.dtype,
-    }))
-    const reducedAxes = main.op.axes(main.attributes)
-    const keptAxes = shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis))
-    const select = (axes: readonly number[]) =>
-      mergeAxes(
-        axes.map((axis) => shape[axis]),
-        streams.map((stream) => axes.map((axis) => stream.layout.strides[axis])),
-      )
-    const kept = select(keptAxes)
-    const reduced = select(reducedAxes)
-    const form = reducedAxes.includes(shape.length - 1) ? 'row' : 'column'
-    const columns = form === 'column' ? (kept.extents.pop() as number) : 1
-    const columnStrides = streams.map((_, i) => (form === 'column' ? (kept.strides[i].pop() as number) : 0))
-    const strides = streams.map((_, i) => [
-      ...kept.strides[i],
-      ...reduced.strides[i],
-      ...(form === 'column' ? [columnStrides[i]] : []),
-    ])
-    const combine = main.op.combine
-    const reduceShape: ReduceShape = {
-      form,
-      combine,
-      dtype: main.dtype,
-      keptRank: kept.extents.length,
-      reducedRank: reduced.extents.length,
-      operands: streams.map((stream, i) =>
-        describeOperand(stream.dtype, strides[i], strides[i][strides[i].length - 1]),
-      ),
-      chain,
-    }
-    const keptCount = sizeOf(kept.extents)
-    const { piece, count } = pieces(form, reduced.extents)
-    const args = {
-      kept: kept.extents,
-      reduced: reduced.extents,
-      columns,
-      strides,
-      constants: gathered.constants,
-      piece,
-    }
-    const total = keptCount * columns
-    const to = this.#span(main)
-    const label = [...front.map((node) => node.op.name), main.op.name].join('·')
-    const first = count === 1 ? to : this.#temporary(main.dtype, count * total)
-    this.calls.push({
-      spec: reduceSpec(reduceShape),
-      spans: [...streams.map(at), first],
-      ...reduceCall(reduceShape, args),
-      label,
+  #emitReductions(unit: Unit): void {
+    const calls = reductionCalls(unit, {
+      accesses: this.#accesses,
+      stored: this.#stored,
+      readable: (access) => this.#readable(access),
+      span: (node) => this.#span(node),
+      temporary: (dtype, size) => this.#temporary(dtype, size),
     })
-    if (count === 1) return
-    const foldShape: ReduceShape = {
-      form: 'column',
-      combine,
-      dtype: main.dtype,
-      keptRank: 0,
-      reducedRank: 1,
-      operands: [{ dtype: main.dtype, inner: 'unit' }],
-      chain: identityChain,
-    }
-    const foldArgs = { kept: [], reduced: [count], columns: total, strides: [[total, 1]], constants: [], piece: count }
-    this.calls.push({
-      spec: reduceSpec(foldShape),
-      spans: [first, to],
-      ...reduceCall(foldShape, foldArgs),
-      label: `${label} (fold)`,
-    })
+    const label = unit.members.map((node) => node.op.name).join('·')
+    for (const [i, call] of calls.entries()) this.calls.push({ ...call, label: i === 0 ? label : `${label} (fold)` })
   }
 
   // Kernels of an op, with the maps behind them.
 
   #emitKernel(unit: Unit, main: Node): void {
-    const algorithm = unit.algorithm ?? choose(main, this.#target)
+    const { algorithm } = unit
+    if (algorithm === undefined) throw new Error(`${main.op.name}: no algorithm was chosen`)
     const behind = unit.members.filter((node) => node !== main)
     const gathered = gather(this.#accesses, behind, [], [main])
     const outputs = unit.members.filter((node) => this.#stored.has(node))
@@ -360,24 +367,16 @@ export class Emitter {
       constants: gathered.constants,
       outputs: outputs.map((node) => this.#span(node)),
     }
+    const first = this.calls.length
     algorithm.build(main, inputs, epilogue, context)
+    const reads = [
+      ...inputs.map(({ span }) => ({ buffer: span.buffer, inPlace: false })),
+      ...gathered.operands.map((access, i) => ({
+        buffer: operands[i].span.buffer,
+        inPlace: operands[i].access === 'same' && isWhole(access),
+      })),
+    ]
+    const written = epilogue.outputs.map((span) => ({ span }))
+    this.#mayOverwriteOperands(first, reads, written)
   }
-}
-
-/** A stream of a map: a buffer, how it is walked, what it holds. */
-interface Stream {
-  readonly span: Span
-  readonly layout: Layout
-  readonly dtype: DType
-}
-
-/** The lowest element the stream touches. */
-function at(stream: Stream): Span {
-  const { shape, strides, offset } = stream.layout
-  return { buffer: stream.span.buffer, offset: stream.span.offset + offset - startOf(shape, strides) }
-}
-
-function describeOperand(dtype: DType, strides: readonly number[], inner: number): MapOperand {
-  const reversed = strides.some((stride) => stride < 0)
-  return { dtype, inner: innerStride(inner), ...(reversed ? { reversed } : {}) }
 }

@@ -1,78 +1,128 @@
-/** Second stage: which nodes become one kernel. Elementwise neighbours merge; maps join the reduction or contraction beside them. */
-import { sameShape } from '../base/shape.ts'
+/**
+ * Second stage: which nodes become one kernel. Elementwise neighbours merge, reductions over the same values are one pass,
+ * and maps join the reduction or contraction beside them.
+ */
+import { sameShape, sizeOf } from '../base/shape.ts'
 import type { Node } from '../graph/node.ts'
 import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
-import { type Accesses, isContiguous } from './access.ts'
+import { type Accesses, isContiguous, isWhole } from './access.ts'
+import { type AlgorithmChoice, choose } from './choose.ts'
 
-/** One kernel to be: a map, a reduction with maps in front, an op's own kernels with maps behind, or a copy of a view. */
+/**
+ * One kernel to be: a map, reductions of the same values with maps in front and behind, an op's own kernels with maps
+ * behind, or a copy of a view.
+ */
 export interface Unit {
   /** In topological order. */
   readonly members: Node[]
-  /** The reduction or kernel op; undefined for maps and copies. */
-  main: Node | undefined
+  /** The reductions, or the kernel op; empty for maps and copies. */
+  readonly mains: Node[]
+  /** Maps that the reductions read. */
+  readonly front: Set<Node>
   algorithm: Algorithm | undefined
   readonly dependencies: Set<Unit>
+  /** Units that have this one among their dependencies. */
+  readonly dependents: Set<Unit>
 }
 
 export interface Fusion {
-  /** In an order in which they can run. */
+  /** In the order in which their first nodes were made, which is not yet one in which they can run. */
   readonly units: readonly Unit[]
   /** Nodes whose values are written to memory. */
   readonly stored: ReadonlySet<Node>
 }
 
-/** The algorithm with the lowest estimated cost among those that apply. */
-export function choose(node: Node, target: Target): Algorithm {
-  if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
-  const candidates = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
-  if (candidates.length === 0)
-    throw new Error(`${node.op.name}: no algorithm applies to ${node.inputs.map((i) => `[${i.shape}]`).join(' and ')}`)
-  return candidates.reduce((best, next) => (next.cost(node, target) < best.cost(node, target) ? next : best))
+/** The maps that work on what a unit's reductions or its kernel op computed, or feed those that do. */
+export function behindMains(unit: Unit): Node[] {
+  return unit.members.filter((node) => !unit.mains.includes(node) && !unit.front.has(node))
 }
 
-export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: Accesses, target: Target): Fusion {
-  const position = new Map(nodes.map((node, i) => [node, i]))
-  const unitOf = new Map<Node, Unit>()
-  const algorithms = new Map<Node, Algorithm>()
-  /** Nodes that have a value of their own: all but leaves and views that are read through. */
-  const isValue = (node: Node) => node.op.kind !== 'leaf' && (node.op.kind !== 'view' || accesses.copied.has(node))
+/** Most reductions that share a pass: their accumulators must fit the registers. */
+const mostReductions = 4
 
-  // What each value reads. Kernel ops that want plain buffers get copies of views.
-  const reads = new Map<Node, Node[]>()
-  for (const node of nodes) {
-    if (node.op.kind === 'kernel') {
-      const algorithm = choose(node, target)
-      algorithms.set(node, algorithm)
-      for (const input of node.inputs) {
-        const { layout } = accesses.of(input)
-        const fits =
-          algorithm.acceptsStrides === true ? layout.strides.every((stride) => stride >= 0) : isContiguous(layout)
-        if (!fits) accesses.copy(input)
+export function fuse(
+  nodes: readonly Node[],
+  keep: ReadonlySet<Node>,
+  accesses: Accesses,
+  target: Target,
+  choice: AlgorithmChoice,
+): Fusion {
+  const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice))
+  fuser.reductions()
+  fuser.maps()
+  fuser.epilogues()
+  return fuser.result()
+}
+
+class Fuser {
+  readonly #nodes: readonly Node[]
+  readonly #keep: ReadonlySet<Node>
+  readonly #accesses: Accesses
+  readonly #position: ReadonlyMap<Node, number>
+  readonly #unitOf = new Map<Node, Unit>()
+  readonly #readers = new Map<Node, Node[]>()
+
+  constructor(
+    nodes: readonly Node[],
+    keep: ReadonlySet<Node>,
+    accesses: Accesses,
+    algorithmFor: (node: Node) => Algorithm,
+  ) {
+    this.#nodes = nodes
+    this.#keep = keep
+    this.#accesses = accesses
+    this.#position = new Map(nodes.map((node, i) => [node, i]))
+    const algorithms = new Map<Node, Algorithm>()
+    // Kernel ops that want plain buffers get copies of views.
+    for (const node of nodes) {
+      if (node.op.kind === 'kernel') {
+        const algorithm = algorithmFor(node)
+        algorithms.set(node, algorithm)
+        for (const input of node.inputs) {
+          const { layout } = accesses.of(input)
+          const fits =
+            algorithm.acceptsStrides === true ? layout.strides.every((stride) => stride >= 0) : isContiguous(layout)
+          if (!fits) accesses.copy(input)
+        }
       }
+      if (node.op.kind === 'view') accesses.of(node)
     }
-    if (node.op.kind === 'view') accesses.of(node)
+    for (const node of nodes) this.#addUnit(node, algorithms.get(node))
   }
-  for (const node of nodes) {
-    if (!isValue(node)) continue
-    const sources =
-      node.op.kind === 'view' ? [accesses.behind(node).source] : node.inputs.map((input) => accesses.of(input).source)
-    reads.set(node, sources)
-    const dependencies = new Set<Unit>()
-    for (const source of sources) {
-      const unit = unitOf.get(source)
-      if (unit !== undefined) dependencies.add(unit)
-    }
-    const main = node.op.kind === 'reduce' || node.op.kind === 'kernel' ? node : undefined
-    unitOf.set(node, { members: [node], main, algorithm: algorithms.get(node), dependencies })
-  }
-  const readers = new Map<Node, Node[]>()
-  for (const [node, sources] of reads)
-    for (const source of new Set(sources)) readers.set(source, [...(readers.get(source) ?? []), node])
 
-  const first = (unit: Unit) => Math.min(...unit.members.map((node) => position.get(node) as number))
+  /** Every node with a value of its own begins as a unit: all but leaves and views that are read through. */
+  #addUnit(node: Node, algorithm: Algorithm | undefined): void {
+    const { kind } = node.op
+    if (kind === 'leaf' || (kind === 'view' && !this.#accesses.copied.has(node))) return
+    const sources = new Set(
+      kind === 'view'
+        ? [this.#accesses.behind(node).source]
+        : node.inputs.map((input) => this.#accesses.of(input).source),
+    )
+    const mains = kind === 'reduce' || kind === 'kernel' ? [node] : []
+    const sets = { front: new Set<Node>(), dependencies: new Set<Unit>(), dependents: new Set<Unit>() }
+    const own: Unit = { members: [node], mains, algorithm, ...sets }
+    this.#unitOf.set(node, own)
+    for (const source of sources) {
+      const unit = this.#unitOf.get(source)
+      if (unit !== undefined) connect(own, unit)
+      const readers = this.#readers.get(source)
+      if (readers === undefined) this.#readers.set(source, [node])
+      else readers.push(node)
+    }
+  }
+
+  #readersOf(node: Node): readonly Node[] {
+    return this.#readers.get(node) ?? []
+  }
+
+  #unit(node: Node): Unit {
+    return this.#unitOf.get(node) as Unit
+  }
+
   /** Whether `from` needs `to` in some way. */
-  const needs = (from: Unit, to: Unit): boolean => {
+  #needs(from: Unit, to: Unit): boolean {
     const seen = new Set<Unit>()
     const stack = [from]
     for (let unit = stack.pop(); unit !== undefined; unit = stack.pop()) {
@@ -83,83 +133,198 @@ export function fuse(nodes: readonly Node[], keep: ReadonlySet<Node>, accesses: 
     }
     return false
   }
+
   /** Merges `producer` into `consumer` unless something in between needs the one and is needed by the other. */
-  const merge = (producer: Unit, consumer: Unit): boolean => {
-    // Inside a unit values stay in registers: a reader must want the element at its own place, not a view of it.
-    const members = new Set(producer.members)
-    for (const node of consumer.members) {
-      for (const input of node.inputs) {
-        if (input.op.kind === 'view' && members.has(accesses.of(input).source)) return false
-      }
-    }
+  #merge(producer: Unit, consumer: Unit): boolean {
     for (const dependency of consumer.dependencies) {
-      if (dependency !== producer && needs(dependency, producer)) return false
+      if (dependency !== producer && this.#needs(dependency, producer)) return false
     }
     consumer.members.push(...producer.members)
-    consumer.members.sort((a, b) => (position.get(a) as number) - (position.get(b) as number))
-    consumer.main ??= producer.main
+    consumer.members.sort((a, b) => (this.#position.get(a) as number) - (this.#position.get(b) as number))
+    consumer.mains.push(...producer.mains)
+    for (const node of producer.front) consumer.front.add(node)
     consumer.algorithm ??= producer.algorithm
-    for (const dependency of producer.dependencies) consumer.dependencies.add(dependency)
-    consumer.dependencies.delete(producer)
-    for (const node of producer.members) unitOf.set(node, consumer)
-    for (const unit of new Set(unitOf.values())) {
-      if (unit !== consumer && unit.dependencies.delete(producer)) unit.dependencies.add(consumer)
+    for (const node of producer.members) this.#unitOf.set(node, consumer)
+    for (const dependency of producer.dependencies) {
+      dependency.dependents.delete(producer)
+      if (dependency !== consumer) connect(consumer, dependency)
+    }
+    for (const dependent of producer.dependents) {
+      dependent.dependencies.delete(producer)
+      if (dependent !== consumer) connect(dependent, consumer)
     }
     return true
   }
 
-  const isMapUnit = (unit: Unit) => unit.main === undefined && unit.members.every((node) => node.op.kind === 'map')
+  /** Inside a unit values stay in registers: a reader must want the element at its own place, not a view of it. */
+  #readsThroughView(producer: Unit, consumer: Unit): boolean {
+    return consumer.members.some((node) =>
+      node.inputs.some((input) => {
+        const { source } = this.#accesses.of(input)
+        return input.op.kind === 'view' && this.#unitOf.get(source) === producer
+      }),
+    )
+  }
 
-  // Reductions take in the maps in front of them that nothing else reads, and those in front of these. They come first:
-  // a map that goes into a sum should not be stored because it could also have joined its neighbours.
-  for (const node of nodes) {
-    if (node.op.kind !== 'reduce') continue
-    const unit = unitOf.get(node) as Unit
+  #isMapUnit(unit: Unit): boolean {
+    return unit.mains.length === 0 && unit.members.every((node) => node.op.kind === 'map')
+  }
+
+  // Reductions. They come first: a map that goes into a sum should not be stored because it could also have joined its
+  // neighbours.
+
+  reductions(): void {
+    const reductions = this.#nodes.filter((node) => node.op.kind === 'reduce')
+    for (const node of reductions) this.#takeFront(node)
+    for (const [i, node] of reductions.entries()) this.#joinEarlier(node, reductions.slice(0, i))
+    for (const node of reductions) this.#takeFront(node)
+    for (const node of this.#nodes) this.#joinReductionBefore(node)
+    for (const node of [...this.#nodes].reverse()) this.#joinReductionBeside(node)
+  }
+
+  /** Reductions take in the maps in front of them that nothing else reads, and those in front of these. */
+  #takeFront(node: Node): void {
+    const unit = this.#unit(node)
     const { shape } = node.inputs[0]
     const pulls = (input: Node): boolean =>
       input.op.kind === 'map' &&
       input.op.usesIndex !== true &&
-      !keep.has(input) &&
+      !this.#keep.has(input) &&
       sameShape(input.shape, shape) &&
-      unitOf.get(input) !== unit &&
-      (readers.get(input) as Node[]).every((reader) => unitOf.get(reader) === unit)
+      this.#unit(input) !== unit &&
+      this.#readersOf(input).every((reader) => this.#unit(reader) === unit)
     const candidates = [...node.inputs]
     for (let input = candidates.pop(); input !== undefined; input = candidates.pop()) {
-      if (pulls(input) && merge(unitOf.get(input) as Unit, unit)) candidates.push(...input.inputs)
+      if (!unit.front.has(input)) {
+        if (!pulls(input) || this.#readsThroughView(this.#unit(input), unit)) continue
+        if (!this.#merge(this.#unit(input), unit)) continue
+        unit.front.add(input)
+      }
+      candidates.push(...input.inputs)
     }
   }
 
-  // Maps with maps: a direct reader of the same shape.
-  for (const node of nodes) {
-    if (node.op.kind !== 'map') continue
+  /** Reductions of the same space that read the same values are one pass over them. */
+  #joinEarlier(node: Node, earlier: readonly Node[]): void {
+    const unit = this.#unit(node)
+    for (const other of earlier) {
+      const joined = this.#unit(other)
+      if (joined === unit || joined.mains.length + unit.mains.length > mostReductions) continue
+      if (!sameSpace(node, other) || !this.#shareOperand(node, unit, joined)) continue
+      if (this.#needs(unit, joined) || this.#needs(joined, unit)) continue
+      this.#merge(unit, joined)
+      return
+    }
+  }
+
+  /** Whether two units read one buffer that has an element for each of theirs. */
+  #shareOperand(node: Node, a: Unit, b: Unit): boolean {
+    const size = sizeOf(node.inputs[0].shape)
+    const wide = (unit: Unit) =>
+      unit.members
+        .flatMap((member) => member.inputs.map((input) => this.#accesses.of(input)))
+        .filter(({ source }) => this.#unitOf.get(source) !== unit && sizeOf(source.shape) >= size)
+    const sources = new Set(wide(a).map(({ source }) => source))
+    return wide(b).some(({ source }) => sources.has(source))
+  }
+
+  /** Maps behind a reduction work on its results before they are stored, if they read nothing else but such results. */
+  #joinReductionBefore(node: Node): void {
+    if (!this.#mayFollow(node)) return
     for (const input of node.inputs) {
-      if (input.op.kind !== 'map' || !sameShape(input.shape, node.shape)) continue
-      const producer = unitOf.get(input) as Unit
-      const consumer = unitOf.get(node) as Unit
-      if (producer !== consumer && isMapUnit(producer) && isMapUnit(consumer)) merge(producer, consumer)
+      const before = this.#unitOf.get(this.#accesses.of(input).source)
+      if (before?.mains[0]?.op.kind !== 'reduce' || before === this.#unit(node)) continue
+      if (this.#followsReduction(node, before) && this.#merge(before, this.#unit(node))) return
     }
   }
 
-  // Contractions take in the maps behind them: bias, activation, residual, masks of the backward pass.
-  for (const node of [...nodes].reverse()) {
-    const unit = unitOf.get(node)
-    if (node.op.kind !== 'kernel' || unit?.algorithm?.fusesEpilogue !== true || unit.members.length !== 1) continue
-    const consumers = new Set((readers.get(node) ?? []).map((reader) => unitOf.get(reader) as Unit))
-    if (consumers.size !== 1 || keep.has(node)) continue
-    const [consumer] = consumers
-    if (!isMapUnit(consumer) || !fitsEpilogue(node, consumer, accesses, unitOf)) continue
-    merge(unit, consumer)
+  /** Maps that only such maps read are computed beside them. */
+  #joinReductionBeside(node: Node): void {
+    if (!this.#mayFollow(node) || this.#keep.has(node)) return
+    const readers = this.#readersOf(node)
+    const unit = readers.length === 0 ? undefined : this.#unit(readers[0])
+    if (unit?.mains[0]?.op.kind !== 'reduce' || readers.some((reader) => this.#unit(reader) !== unit)) return
+    const behind = behindMains(unit)
+    if (!readers.every((reader) => behind.includes(reader) && this.#readsInPlace(reader, node))) return
+    if (this.#followsReduction(node, unit)) this.#merge(this.#unit(node), unit)
   }
 
-  const units = [...new Set(unitOf.values())]
-  const stored = new Set<Node>()
-  for (const unit of units) {
-    for (const node of unit.members) {
-      const outside = (readers.get(node) ?? []).some((reader) => unitOf.get(reader) !== unit)
-      if (outside || keep.has(node)) stored.add(node)
+  #mayFollow(node: Node): boolean {
+    return node.op.kind === 'map' && node.op.usesIndex !== true && this.#unit(node).members.length === 1
+  }
+
+  /** Whether every operand of a map is read at the place of a result of the reductions of `unit`, or once. */
+  #followsReduction(node: Node, unit: Unit): boolean {
+    if (sizeOf(node.shape) !== sizeOf(unit.mains[0].shape)) return false
+    return node.inputs.every((input) => {
+      const access = this.#accesses.of(input)
+      if (this.#unitOf.get(access.source) === unit) {
+        return isWhole(access) && !unit.front.has(access.source)
+      }
+      return access.layout.strides.every((stride) => stride === 0) || isContiguous(access.layout)
+    })
+  }
+
+  #readsInPlace(reader: Node, node: Node): boolean {
+    return reader.inputs.every((input) => {
+      const access = this.#accesses.of(input)
+      return access.source !== node || isWhole(access)
+    })
+  }
+
+  /**
+   * Maps with maps: a direct reader of the same shape. From the end, so that a map whose one reader could take it in does
+   * not become one more result of the kernel before it.
+   */
+  maps(): void {
+    for (const node of [...this.#nodes].reverse()) {
+      if (node.op.kind !== 'map') continue
+      for (const input of node.inputs) {
+        if (input.op.kind !== 'map' || !sameShape(input.shape, node.shape)) continue
+        const producer = this.#unit(input)
+        const consumer = this.#unit(node)
+        if (producer === consumer || !this.#isMapUnit(producer) || !this.#isMapUnit(consumer)) continue
+        if (!this.#readsThroughView(producer, consumer)) this.#merge(producer, consumer)
+      }
     }
   }
-  return { units: order(units, first), stored }
+
+  /** Contractions take in the maps behind them: bias, activation, residual, masks of the backward pass. */
+  epilogues(): void {
+    for (const node of [...this.#nodes].reverse()) {
+      const unit = this.#unitOf.get(node)
+      if (node.op.kind !== 'kernel' || unit?.algorithm?.fusesEpilogue !== true || unit.members.length !== 1) continue
+      const consumers = new Set(this.#readersOf(node).map((reader) => this.#unit(reader)))
+      if (consumers.size !== 1 || this.#keep.has(node)) continue
+      const [consumer] = consumers
+      if (!this.#isMapUnit(consumer) || !fitsEpilogue(node, consumer, this.#accesses, this.#unitOf)) continue
+      if (!this.#readsThroughView(unit, consumer)) this.#merge(unit, consumer)
+    }
+  }
+
+  result(): Fusion {
+    const units = [...new Set(this.#unitOf.values())]
+    const stored = new Set<Node>()
+    for (const unit of units) {
+      for (const node of unit.members) {
+        const outside = this.#readersOf(node).some((reader) => this.#unit(reader) !== unit)
+        if (outside || this.#keep.has(node)) stored.add(node)
+      }
+    }
+    const first = (unit: Unit) => this.#position.get(unit.members[0]) as number
+    return { units: units.sort((a, b) => first(a) - first(b)), stored }
+  }
+}
+
+function connect(unit: Unit, dependency: Unit): void {
+  unit.dependencies.add(dependency)
+  dependency.dependents.add(unit)
+}
+
+/** Whether two reductions walk over the same axes of the same shape. */
+function sameSpace(a: Node, b: Node): boolean {
+  if (a.op.kind !== 'reduce' || b.op.kind !== 'reduce') return false
+  return sameShape(a.inputs[0].shape, b.inputs[0].shape) && sameShape(a.op.axes(a.attributes), b.op.axes(b.attributes))
 }
 
 /** Epilogues read operands of the output's shape, one value a channel, or one value. */
@@ -184,27 +349,4 @@ export function epilogueAccess(
   if (strides.every((stride) => stride === 0)) return 'scalar'
   if (strides[last] === 1 && strides.slice(0, last).every((stride) => stride === 0)) return 'channel'
   return isContiguous({ shape, strides, offset: 0 }) ? 'same' : undefined
-}
-
-/** Dependencies first, otherwise in the order in which the nodes were made. */
-function order(units: readonly Unit[], first: (unit: Unit) => number): Unit[] {
-  const sorted = [...units].map((unit) => ({ unit, at: first(unit) })).sort((a, b) => a.at - b.at)
-  const done = new Set<Unit>()
-  const result: Unit[] = []
-  const visit = (root: Unit): void => {
-    const stack: { unit: Unit; rest: Unit[] }[] = [{ unit: root, rest: [...root.dependencies] }]
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1]
-      const next = top.rest.pop()
-      if (next === undefined) {
-        stack.pop()
-        if (!done.has(top.unit)) {
-          done.add(top.unit)
-          result.push(top.unit)
-        }
-      } else if (!done.has(next)) stack.push({ unit: next, rest: [...next.dependencies] })
-    }
-  }
-  for (const { unit } of sorted) visit(unit)
-  return result
 }

@@ -1,16 +1,21 @@
 /** graph → plan: simplify, fuse, order, emit kernel calls, lay out memory. */
-import type { DType } from '../base/dtype.ts'
+import type { StorageType } from '../base/dtype.ts'
+import { UnsupportedError } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { Node, Variable } from '../graph/node.ts'
 import type { Target } from '../kernel/target.ts'
 import { Accesses, isContiguous } from './access.ts'
+import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
-import { layOut } from './memory.ts'
+import { type Lifetime, layOut, mostLive, shareMemory } from './memory.ts'
+import { orderUnits } from './order.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
 import { simplify } from './simplify.ts'
+import { storageTypes } from './storage.ts'
 
-export type { Output, Plan, PlannedCall, Region } from './plan.ts'
+export type { AlgorithmChoice } from './choose.ts'
+export type { Choice, Output, Plan, PlannedCall, Region } from './plan.ts'
 export { Identities, nodeKey, reachable } from './simplify.ts'
 
 /** A Variable and the value it gets when the program ends. */
@@ -22,8 +27,14 @@ export interface Assignment {
 /**
  * Plans the computation of `outputs` and of what is assigned. Nothing is compiled or allocated here.
  * @param outputs become buffers of their own, contiguous
+ * @param choice what is asked of algorithms beyond speed
  */
-export function schedule(outputs: readonly Node[], assignments: readonly Assignment[], target: Target): Plan {
+export function schedule(
+  outputs: readonly Node[],
+  assignments: readonly Assignment[],
+  target: Target,
+  choice: AlgorithmChoice = {},
+): Plan {
   const { nodes, roots: wanted } = simplify([...outputs, ...assignments.map((a) => a.value)])
   const accesses = new Accesses()
   for (const node of nodes) accesses.of(node)
@@ -36,46 +47,62 @@ export function schedule(outputs: readonly Node[], assignments: readonly Assignm
     accesses.copy(root)
     return root
   })
-  const { units, stored } = fuse(nodes, new Set(roots), accesses, target)
+  const kept = new Set(roots)
+  const fusion = fuse(nodes, kept, accesses, target, choice)
+  const { units: unordered, stored } = fusion
+  const storage = storageTypes(nodes, fusion, kept, accesses, choice.precision)
 
-  const emitter = new Emitter(accesses, stored, target)
+  const emitter = new Emitter(accesses, stored, storage, target, choice.precision ?? 'f32')
   const outputRoots = roots.slice(0, outputs.length)
   const variables = assignments.map((a) => a.variable)
   const variableRoots = roots.slice(outputs.length)
   emitter.reserveOutputs(outputRoots)
+  const assigned = new Map(variableRoots.map((root, i) => [root, variables[i]]))
+  const units = orderUnits(unordered, stored, assigned, accesses)
   emitter.reserveVariables(variables, variableRoots, roots, units)
-  for (const unit of units) emitter.emitUnit(unit)
+  for (const unit of units) emitter.emit(unit)
   emitter.finish()
   return assemble(emitter, outputs, variables, target)
+}
+
+/** Kernels count elements in 32 bits, a little beyond the end too. */
+const mostElements = 2 ** 31 - 2 ** 24
+
+function tooLarge(size: number, label: string): UnsupportedError {
+  return new UnsupportedError({
+    where: 'schedule',
+    what: 'a tensor has too many elements',
+    got: `${size.toLocaleString('en')} elements in ${label}`,
+    expected: `at most ${mostElements.toLocaleString('en')}`,
+    fix: 'use smaller batches, or work on parts of it',
+  })
 }
 
 function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly Variable[], target: Target): Plan {
   const regions: Region[] = [{ kind: 'arena' }]
   const regionOf = new Map<PlanBuffer, number>()
-  const temporaries = new Map<PlanBuffer, { first: number; last: number }>()
+  const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
+  const lives = new Map<PlanBuffer, Lifetime>()
   for (const [i, call] of emitter.calls.entries()) {
     for (const { buffer } of call.spans) {
       const planned = buffer as PlanBuffer
+      if (planned.size > mostElements) throw tooLarge(planned.size, call.label)
       if (planned.region !== undefined) {
         if (regionOf.has(planned)) continue
         regionOf.set(planned, regions.length)
         regions.push(planned.region)
         continue
       }
-      const life = temporaries.get(planned)
-      if (life === undefined) temporaries.set(planned, { first: i, last: i })
-      else life.last = i
+      const first = lives.get(planned)?.first ?? i
+      lives.set(planned, { bytes: bytes(planned.dtype, planned.size), first, last: i })
     }
   }
-  const buffers = [...temporaries.keys()]
-  const bytes = (dtype: DType, size: number) => target.bytes[dtype] * size
-  const { offsets, bytes: arenaBytes } = layOut(
-    buffers.map((buffer) => ({
-      bytes: bytes(buffer.dtype, buffer.size),
-      ...(temporaries.get(buffer) as { first: number; last: number }),
-    })),
-  )
+  const shared = shareMemory(lives, emitter.overwrites)
+  const buffers = [...lives.keys()]
+  const lifetimes = [...lives.values()]
+  const { offsets, bytes: arenaBytes } = layOut(lifetimes)
   const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
+  for (const [buffer, home] of shared) offsetOf.set(buffer, offsetOf.get(home) as number)
   const place = (call: EmittedCall): PlannedCall => ({
     spec: call.spec,
     places: call.spans.map(({ buffer, offset }) => ({
@@ -87,12 +114,19 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
     tasks: call.tasks,
     work: call.work,
     label: call.label,
+    ...(call.origin === undefined ? {} : { origin: call.origin }),
+    ...(call.choice === undefined ? {} : { choice: call.choice }),
+    bufferBytes: call.spans.map(({ buffer }) => bytes(buffer.dtype, buffer.size)),
+    workspaceBytes: [...new Set(call.spans.map(({ buffer }) => buffer as PlanBuffer))]
+      .filter((buffer) => emitter.isWorkspace(buffer))
+      .reduce((sum, { dtype, size }) => sum + bytes(dtype, size), 0),
   })
   return {
     calls: emitter.calls.filter((call) => call.tasks > 0).map(place),
     regions,
     outputs: outputs.map((node) => ({ shape: node.shape, dtype: node.dtype })),
     arenaBytes,
+    liveBytes: mostLive(lifetimes),
     assigned,
   }
 }

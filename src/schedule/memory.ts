@@ -33,3 +33,47 @@ export function layOut(lifetimes: readonly Lifetime[]): { offsets: number[]; byt
   }
   return { offsets, bytes: total }
 }
+
+/**
+ * Gives buffers that may lie in one place a common life: `to` begins in the calls in which `from` ends. A buffer is
+ * overwritten by one other at most.
+ * @param lives one a buffer; those of both are replaced by one
+ */
+export function shareMemory<B>(
+  lives: Map<B, Lifetime>,
+  overwrites: readonly { readonly from: B; readonly to: B; readonly first: number; readonly last: number }[],
+): Map<B, B> {
+  const homes = new Map<B, B>()
+  const home = (buffer: B): B => {
+    let at = buffer
+    for (let next = homes.get(at); next !== undefined; next = homes.get(at)) at = next
+    return at
+  }
+  for (const { from, to, first, last } of overwrites) {
+    const old = lives.get(home(from))
+    const fresh = lives.get(to)
+    if (old === undefined || fresh === undefined || homes.has(to)) continue
+    if (old.bytes !== fresh.bytes || old.last < first || old.last > last || fresh.first < first) continue
+    lives.set(home(from), { ...old, last: fresh.last })
+    lives.delete(to)
+    homes.set(to, home(from))
+  }
+  return new Map([...homes.keys()].map((buffer) => [buffer, home(buffer)]))
+}
+
+/** The most bytes that live at one time: no layout takes less. */
+export function mostLive(lifetimes: readonly Lifetime[]): number {
+  const changes = new Map<number, number>()
+  for (const { bytes, first, last } of lifetimes) {
+    const size = Math.ceil((bytes + 1) / alignment) * alignment
+    changes.set(first, (changes.get(first) ?? 0) + size)
+    changes.set(last + 1, (changes.get(last + 1) ?? 0) - size)
+  }
+  let live = 0
+  let most = 0
+  for (const at of [...changes.keys()].sort((a, b) => a - b)) {
+    live += changes.get(at) as number
+    most = Math.max(most, live)
+  }
+  return most
+}

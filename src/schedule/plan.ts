@@ -12,6 +12,14 @@ export type Region =
   | { readonly kind: 'hostScalar'; readonly node: Node }
   | { readonly kind: 'output'; readonly index: number }
 
+/** Why an op is computed the way it is. */
+export interface Choice {
+  readonly op: string
+  readonly algorithm: string
+  /** What applies here, with the cost the choice was made by; only how costs compare means something. */
+  readonly candidates: readonly { readonly name: string; readonly cost: number }[]
+}
+
 export interface PlannedCall {
   readonly spec: KernelSpec
   readonly places: readonly { readonly region: number; readonly offset: number }[]
@@ -21,6 +29,14 @@ export interface PlannedCall {
   readonly work: number
   /** The ops behind the call, for people. */
   readonly label: string
+  /** Path of the layer the call belongs to. */
+  readonly origin?: string
+  /** For ops that have several ways to be computed. */
+  readonly choice?: Choice
+  /** Bytes of the whole buffer at each place. */
+  readonly bufferBytes: readonly number[]
+  /** Bytes of those of them that hold no value of the graph: packed operands, partial sums. */
+  readonly workspaceBytes: number
 }
 
 export interface Output {
@@ -34,6 +50,8 @@ export interface Plan {
   readonly outputs: readonly Output[]
   /** Bytes of the arena: activations, gradients and workspace at their peak. */
   readonly arenaBytes: number
+  /** Bytes that live at one time at most: no layout of the arena takes less. */
+  readonly liveBytes: number
   /** Variables the program writes. */
   readonly assigned: readonly Variable[]
 }

@@ -1,6 +1,7 @@
 /** First stage: ops with an expansion are replaced, equal nodes become one, what nothing needs is dropped. */
 import { type Node, withInputs } from '../graph/node.ts'
 import type { Op } from '../graph/op.ts'
+import { withOrigin } from '../graph/origin.ts'
 
 /** All nodes that `roots` need, inputs before readers, in the order in which they were made. */
 export function reachable(roots: readonly Node[]): Node[] {
@@ -77,7 +78,8 @@ export function simplify(roots: readonly Node[]): Simplified {
     const same = inputs.every((input, i) => input === node.inputs[i])
     let current = same ? node : withInputs(node, inputs)
     if (current.op.kind === 'expand') {
-      const expanded = current.op.expand(current)
+      const op = current.op
+      const expanded = withOrigin(current.origin, () => op.expand(current))
       for (const input of inputs) replaced.set(input, input)
       for (const inner of reachable([expanded])) process(inner)
       current = replaced.get(expanded) as Node

@@ -1,8 +1,19 @@
 /** Compiled functions: traced once for each kind of arguments, run as one call into the machine. */
-import { type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
-import { ConfigError } from '../base/errors.ts'
+import { checkPrecision, type DType, dtypeOf, type Precision, type TypedArray } from '../base/dtype.ts'
+import { ConfigError, checkOptions } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
-import { type Assignment, type Device, defaultDevice, Program } from '../engine/index.ts'
+import {
+  type ArgumentType,
+  type Assignment,
+  type Device,
+  defaultDevice,
+  type Explanation,
+  explainProfile,
+  onDefaultDevice,
+  type PlannedMemory,
+  Program,
+  profileProgram,
+} from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
 import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
@@ -18,60 +29,116 @@ interface Compiled {
 }
 
 /** A compiled function takes the tensors its original takes and promises what it returns. */
-export type CompiledFunction<A extends readonly Tensor[], R> = (...args: A) => Promise<R>
+export interface CompiledFunction<A extends readonly Tensor[], R> {
+  (...args: A): Promise<R>
+  /**
+   * What a call takes in memory: traces and plans, but computes and reserves nothing. A call with such arguments uses the
+   * same plan.
+   * @param types shape and dtype of each argument, or arguments themselves
+   */
+  memory(...types: { [I in keyof A]: ArgumentType }): Promise<PlannedMemory>
+  /**
+   * What every kernel call of the program for these arguments costs: why it is computed as it is, arithmetic, memory,
+   * time. The program runs a few times, in one piece and call by call; Variables keep their values.
+   * `printExplanation` shows it as a table.
+   * @example
+   * console.log(printExplanation(await step.explain(images, labels)).join('\n'))
+   */
+  explain(...args: A): Promise<Explanation>
+}
+
+export interface CompileOptions {
+  /**
+   * `'f32'` (default), or `'bf16'`: activations and their gradients lie in memory as bf16, and convolutions and matrix
+   * products multiply bf16 and add up in f32. Variables, their updates, statistics, losses, gradients of weights and
+   * results stay f32; so does what an op can do in f32 alone. Half the memory, about 3 significant digits an activation.
+   */
+  readonly precision?: Precision
+}
 
 /**
  * Compiles a function of tensors. It is traced when it meets arguments of new shapes or dtypes, or when something it
  * depends on has changed, such as a model's mode; a new batch size reuses all kernels. Variables assigned inside are
  * stored when the program ends.
  * @returns a function that runs the whole computation as one call and resolves to tensors that hold their values
- * @throws ConfigError when an argument is no tensor
+ * @throws ConfigError when an argument is no tensor, or on an unknown option
  * @example
  * const step = compile((x: Tensor, y: Tensor) => crossEntropy(model(x), y))
  * const loss = await step(images, labels)
  */
-export function compile<A extends readonly Tensor[], R extends Tree>(f: (...args: A) => R): CompiledFunction<A, R> {
+export function compile<A extends readonly Tensor[], R extends Tree>(
+  f: (...args: A) => R,
+  options: CompileOptions = {},
+): CompiledFunction<A, R> {
+  checkOptions('compile', options, ['precision'])
+  const { precision = 'f32' } = options
+  checkPrecision('compile', precision)
   const programs = new Map<string, Compiled[]>()
   let tracing: Promise<unknown> = Promise.resolve()
-  return async (...args) => {
+  const call = async (...args: A): Promise<R> => {
     if (currentTrace() !== undefined) return f(...args)
-    for (const [i, arg] of args.entries()) {
-      if (arg instanceof Tensor) continue
-      throw new ConfigError({
-        where: 'compile',
-        what: `argument ${i} is no tensor`,
-        got: typeof arg,
-        expected: 'tensors only: other values become part of the program',
-        fix: 'wrap it in tensor(), or let the function capture it',
-      })
-    }
+    checkArguments(args)
     // Arguments are read from the host; what was assigned outside must be stored before the program reads it.
     await realize(...args)
-    const device = await defaultDevice()
-    const key = args.map((arg) => `${arg.dtype}[${arg.shape}]`).join()
+    return onDefaultDevice(async (device) => {
+      const compiled = await ready(device, args)
+      const results = await compiled.program.run(await valuesOf(args))
+      const { outputs } = compiled.program.plan
+      const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
+      return compiled.rebuild(tensors) as R
+    })
+  }
+  /** The program for such arguments, traced when there is none yet. */
+  const ready = async (device: Device, types: readonly ArgumentType[]): Promise<Compiled> => {
+    const key = types.map(({ dtype, shape }) => `${dtype}[${shape}]`).join()
     const onDevice = () => (programs.get(key) ?? []).filter((c) => c.device === device)
     const find = () => onDevice().find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))
     const findOrTrace = async () => {
       const found = find()
       if (found !== undefined) return found
-      const traced = await traceFunction(f, args, device)
+      const traced = await traceFunction(f, types, device, precision)
       programs.set(key, [...onDevice(), traced])
       return traced
     }
-    let compiled = find()
-    if (compiled === undefined) {
-      // One after the other, so that calls made at once share what the first of them traces.
-      const turn = tracing.then(findOrTrace)
-      tracing = turn.catch(() => undefined)
-      compiled = await turn
-    }
-    const inputs: TypedArray[] = []
-    for (const arg of args) inputs.push(typed(await arg.data(), arg.dtype))
-    const results = await compiled.program.run(inputs)
-    const { outputs } = compiled.program.plan
-    const tensors = results.map((data, i) => settled(data, outputs[i].shape, outputs[i].dtype))
-    return compiled.rebuild(tensors) as R
+    const found = find()
+    if (found !== undefined) return found
+    // One after the other, so that calls made at once share what the first of them traces.
+    const turn = tracing.then(findOrTrace)
+    tracing = turn.catch(() => undefined)
+    return turn
   }
+  const memory = async (...types: readonly ArgumentType[]): Promise<PlannedMemory> => {
+    await realize()
+    return (await ready(await defaultDevice(), types)).program.memory(types)
+  }
+  const explain = async (...args: A): Promise<Explanation> => {
+    checkArguments(args)
+    await realize(...args)
+    return onDefaultDevice(async (device) => {
+      const { program } = await ready(device, args)
+      return explainProfile(await profileProgram(program, await valuesOf(args)))
+    })
+  }
+  return Object.assign(call, { memory, explain })
+}
+
+function checkArguments(args: readonly unknown[]): void {
+  for (const [i, arg] of args.entries()) {
+    if (arg instanceof Tensor) continue
+    throw new ConfigError({
+      where: 'compile',
+      what: `argument ${i} is no tensor`,
+      got: typeof arg,
+      expected: 'tensors only: other values become part of the program',
+      fix: 'wrap it in tensor(), or let the function capture it',
+    })
+  }
+}
+
+async function valuesOf(args: readonly Tensor[]): Promise<TypedArray[]> {
+  const values: TypedArray[] = []
+  for (const arg of args) values.push(typed(await arg.data(), arg.dtype))
+  return values
 }
 
 /** A Float64Array stands for f32 too; the program tells dtypes by the array's class. */
@@ -87,8 +154,9 @@ function settled(data: TypedArray, shape: Shape, dtype: DType): Tensor {
 
 async function traceFunction<A extends readonly Tensor[], R extends Tree>(
   f: (...args: A) => R,
-  args: A,
+  args: readonly ArgumentType[],
   device: Device,
+  precision: Precision,
 ): Promise<Compiled> {
   const trace = new Trace()
   const inputs = args.map((arg, i) => new Tensor(inputNode(i, arg.shape, arg.dtype)))
@@ -104,7 +172,7 @@ async function traceFunction<A extends readonly Tensor[], R extends Tree>(
     throw error
   }
   const nodes = outputs.map((t) => t.node)
-  return { device, guards: trace.guards, program: await Program.plan(device, nodes, assignments), rebuild }
+  return { device, guards: trace.guards, program: await Program.plan(device, nodes, assignments, precision), rebuild }
 }
 
 /** Collects the tensors of a result and returns how to put others in their places. */

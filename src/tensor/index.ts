@@ -1,4 +1,4 @@
-export type { CompiledFunction, Tree } from './compile.ts'
+export type { CompiledFunction, CompileOptions, Tree } from './compile.ts'
 export { compile } from './compile.ts'
 export type { ValueAndGradients } from './differentiate.ts'
 export { valueAndGrad } from './differentiate.ts'
@@ -7,15 +7,25 @@ export type { Fill, InitialValues } from './parameter.ts'
 export { assignIf, Parameter, State } from './parameter.ts'
 export type { Nested, TensorLike } from './tensor.ts'
 export { realize, Tensor, tensor } from './tensor.ts'
-export { atEndOfStep, guarded } from './trace.ts'
+export { atEndOfStep, guarded, within } from './trace.ts'
 
 import { defaultDevice } from '../engine/index.ts'
 
-export type { BackendName, DeviceOptions } from '../engine/index.ts'
+export type {
+  ArgumentType,
+  BackendName,
+  Bound,
+  DeviceOptions,
+  ExplainedCall,
+  Explanation,
+  PlannedMemory,
+} from '../engine/index.ts'
 export { createDevice, useDevice } from '../engine/index.ts'
 
-/** Where things are computed, for people and logs. */
+/** Where things are computed, for people and logs. `backend` tells all that decides the bits of a result. */
 export async function describeDevice(): Promise<{ backend: string; threads: number }> {
-  const { backend } = await defaultDevice()
-  return { backend: backend.target.name, threads: backend.threads }
+  const { backend, choice } = await defaultDevice()
+  const asked = [choice.precise === true ? 'precise' : undefined, choice.algorithm]
+  const name = [backend.target.name, ...asked].filter((part) => part !== undefined).join(' ')
+  return { backend: name, threads: backend.threads }
 }

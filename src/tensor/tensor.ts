@@ -2,7 +2,7 @@
 import { allocate, type DType, dtypeOf, type TypedArray } from '../base/dtype.ts'
 import { ConfigError, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
-import { defaultDevice, evaluate } from '../engine/index.ts'
+import { evaluate, onExpressionDevice } from '../engine/index.ts'
 import { constantNode, type DataAttributes, dataNode, dataOp, type Node } from '../graph/node.ts'
 import * as ops from '../ops/index.ts'
 import { currentTrace, takeUnstored } from './trace.ts'
@@ -270,10 +270,8 @@ export async function realize(...tensors: readonly Tensor[]): Promise<void> {
   const waiting = tensors.filter((t) => !t.isSettled)
   const assignments = takeUnstored()
   if (waiting.length === 0 && assignments.length === 0) return
-  const results = await evaluate(
-    await defaultDevice(),
-    waiting.map((t) => t.node),
-    assignments,
-  )
+  const roots = waiting.map((t) => t.node)
+  const assigned = assignments.map(({ variable }) => variable)
+  const results = await onExpressionDevice(assigned, (device) => evaluate(device, roots, assignments))
   for (const [i, t] of waiting.entries()) t.settle(results[i])
 }

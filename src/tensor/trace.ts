@@ -2,6 +2,7 @@
 
 import type { Assignment } from '../engine/index.ts'
 import { type Node, type Variable, variableNode } from '../graph/node.ts'
+import { withOrigin } from '../graph/origin.ts'
 
 /** Something outside the arguments that the traced program depends on, such as a model's mode. */
 export interface Guard {
@@ -30,6 +31,9 @@ export class Trace {
     for (const variable of this.assigned) variable.pending = undefined
   }
 }
+
+/** What `body` computes is told under the path of this layer where a program is explained. */
+export const within = withOrigin
 
 let current: Trace | undefined
 /** Variables assigned outside any trace whose values have not been stored yet. */

@@ -5,6 +5,7 @@ import { mul as times } from '../kernel/expression.ts'
 import { relu, Tensor, tensor } from '../tensor/index.ts'
 import { errorText } from './error-text.ts'
 import { checkGradients, eachBackend, expectClose, relativeError, testDevices } from './index.ts'
+import { whyNoNative } from './why-no-native.ts'
 
 describe('relativeError', () => {
   it('is the largest difference over the largest magnitude', () => {
@@ -74,6 +75,8 @@ describe('checkGradients', () => {
   })
 })
 
+const missing = await whyNoNative()
+
 describe('eachBackend', () => {
   it('visits every device', async () => {
     const seen: string[] = []
@@ -87,6 +90,9 @@ describe('eachBackend', () => {
       'interpreter f32, 4 lanes, polynomials: 4',
       'wasm, 1 thread: 4',
       'wasm, 2 threads: 4',
+      ...(missing === undefined
+        ? [expect.stringMatching(/^native, 1 thread: \d+$/), expect.stringMatching(/^native, 2 threads: \d+$/)]
+        : []),
     ])
     expect(testDevices).toHaveLength(seen.length)
   })

@@ -1,17 +1,20 @@
 /** Measuring and using a trained model. */
-import type { TypedArray } from '../base/dtype.ts'
+import { checkPrecision, type Precision, type TypedArray } from '../base/dtype.ts'
 import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import { type CompiledFunction, compile, crossEntropy, type Tensor, takeAlong } from '../tensor/index.ts'
+import { largestBatchThatFits } from './memory.ts'
 import { type Metrics, Tally } from './metrics.ts'
 
 /** Loss of a batch: a scalar. */
 export type Loss = (output: Tensor, target: Tensor) => Tensor
 
 type Measure = CompiledFunction<[Tensor, Tensor], readonly [loss: Tensor, answers: Tensor, better: Tensor]>
-const measures = new WeakMap<Model, Map<Loss, Measure>>()
+const measures = new WeakMap<Model, Map<Loss, Partial<Record<Precision, Measure>>>>()
 const forwards = new WeakMap<Model, CompiledFunction<[Tensor], Tensor>>()
+
+const mostAtOnce = 256
 
 const defaultLoss: Loss = (output, target) => crossEntropy(output, target)
 
@@ -56,6 +59,8 @@ export interface EvaluateOptions {
   readonly batchSize?: number
   /** Default: crossEntropy of logits. */
   readonly loss?: Loss
+  /** As for `fit`; default `'f32'`. */
+  readonly precision?: Precision
   /** Called with the samples done so far. */
   readonly onProgress?: (done: number, total: number) => void
   /** Stops after the batch in progress with the signal's reason. */
@@ -86,22 +91,27 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
     })
   }
   const loss = lossOrDefault(options.loss)
-  const byLoss = measures.get(model) ?? new Map<Loss, Measure>()
+  const { precision = 'f32' } = options
+  checkPrecision('evaluate', precision)
+  const byLoss = measures.get(model) ?? new Map<Loss, Partial<Record<Precision, Measure>>>()
   measures.set(model, byLoss)
-  let measure = byLoss.get(loss)
+  const known = byLoss.get(loss)
+  let measure = known?.[precision]
   if (measure === undefined) {
-    measure = compile((x: Tensor, y: Tensor) => {
+    const outcome = (x: Tensor, y: Tensor) => {
       const output = model(x)
       return [loss(output, y), output.argmax(), larger(output, y)] as const
-    })
-    byLoss.set(loss, measure)
+    }
+    measure = compile(outcome, { precision })
+    byLoss.set(loss, { ...known, [precision]: measure })
   }
   const run = measure
   return inferring(model, async () => {
     const tally = new Tally(outputs, dataset.classes)
     let lossSum = 0
     let done = 0
-    for await (const { x, y } of dataset.batches({ size: options.batchSize ?? 256 })) {
+    const size = options.batchSize ?? (await batchThatFits(run, dataset))
+    for await (const { x, y } of dataset.batches({ size })) {
       options.signal?.throwIfAborted()
       const [batchLoss, answers, better] = await run(x, y)
       const labels = await y.data()
@@ -114,6 +124,12 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
     }
     return { loss: lossSum / done, ...tally.metrics() }
   })
+}
+
+/** Samples at once where nobody says how many: fewer for large pictures. */
+function batchThatFits(run: Measure, { length, sampleShape, dtype }: Dataset): Promise<number> {
+  const memory = (size: number) => run.memory({ shape: [size, ...sampleShape], dtype }, { shape: [size], dtype: 'i32' })
+  return largestBatchThatFits(memory, Math.min(mostAtOnce, length)).then((size) => Math.max(1, size))
 }
 
 /** What a classifier says of one sample. */

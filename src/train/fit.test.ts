@@ -251,6 +251,10 @@ describe('what makes no sense', () => {
     [{ clipNorm: 0 }, 'fit: clipNorm makes no sense.'],
     [{ labelSmoothing: 1 }, 'fit: labelSmoothing makes no sense.'],
     [
+      { precision: 'bf61' as 'bf16' },
+      "fit: there is no precision 'bf61'.\n  expected  f32 or bf16\n  fix       did you mean 'bf16'?",
+    ],
+    [
       { classWeights: [1, 2] },
       'fit: the class weights do not fit the classes.\n  got       2 weights: 1, 2\n  expected  3 numbers of at least 0, one an output',
     ],

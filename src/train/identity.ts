@@ -41,6 +41,7 @@ export async function identityOf(
     seed: settings.seed,
     backend,
     juanji: version,
+    ...optional('precision', settings.precision === 'f32' ? undefined : settings.precision),
     ...optional('classWeights', classWeights),
     ...optional('augment', augment as Json | undefined),
     ...optional('clipNorm', clipNorm),

@@ -1,16 +1,20 @@
 /** One update of the weights as one compiled call: augmentation, model, loss, gradients, the look at them, the update. */
+import type { Precision } from '../base/dtype.ts'
 import { ConfigError } from '../base/errors.ts'
 import { hashString } from '../base/random.ts'
 import type { Batch } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import type { Optimizer } from '../optim/index.ts'
 import {
+  type ArgumentType,
   assignIf,
+  type CompiledFunction,
   compile,
   guarded,
   hostScalar,
   isFiniteNumber,
   type Parameter,
+  type PlannedMemory,
   State,
   type Tensor,
   tensor,
@@ -31,6 +35,7 @@ export interface StepParts {
   readonly augment?: Augment
   readonly averages?: Averages
   readonly seed: number
+  readonly precision?: Precision
   /** Batches whose gradients make one update. */
   readonly accumulate: number
 }
@@ -68,7 +73,7 @@ export class TrainStep {
   #last = true
   /** Share of the batch in the update. */
   #share = 1
-  readonly #run: (x: Tensor, y: Tensor) => Promise<readonly [Tensor, Tensor, Tensor]>
+  readonly #run: CompiledFunction<[Tensor, Tensor], readonly [Tensor, Tensor, Tensor]>
 
   constructor(parts: StepParts) {
     this.#parts = parts
@@ -77,7 +82,7 @@ export class TrainStep {
     this.#sums = new Map(
       summed.map((p) => [p, new State(`gradient.${p.name}`, p.shape, () => (into) => into.fill(0))] as const),
     )
-    this.#run = compile((x: Tensor, y: Tensor) => this.#trace(x, y))
+    this.#run = compile((x: Tensor, y: Tensor) => this.#trace(x, y), { precision: parts.precision })
   }
 
   /** Updates the weights once. @param batches at most `accumulate` of them; their samples count equally */
@@ -97,6 +102,13 @@ export class TrainStep {
       if (!Number.isFinite(loss + norm)) break
     }
     return { loss, right, samples, gradientNorm: norm, finite: Number.isFinite(loss + norm) }
+  }
+
+  /** What a step with batches of these types takes; where gradients are added up, the step that ends an update. */
+  memory(x: ArgumentType, y: ArgumentType): Promise<PlannedMemory> {
+    this.#first = this.#parts.accumulate === 1
+    this.#last = true
+    return this.#run.memory(x, y)
   }
 
   #trace(x: Tensor, y: Tensor): readonly [loss: Tensor, right: Tensor, squares: Tensor] {

@@ -9,6 +9,7 @@ import { evaluate } from './evaluate.ts'
 import type { CheckpointReason, EndEvent, EpochEvent } from './events.ts'
 import { checkIdentity, type Identity } from './identity.ts'
 import { rateFactor } from './lr-schedule.ts'
+import { checkMemory } from './memory.ts'
 import type { Settings } from './options.ts'
 import { newProgress, type Progress, progressFromJson, progressToJson } from './progress.ts'
 import { type Augment, type StepOutcome, TrainStep } from './step.ts'
@@ -44,7 +45,7 @@ export class Training {
 
   constructor(parts: TrainingParts) {
     const { settings, model, train } = parts
-    const { optimizer, accumulate, batchSize, clipNorm, average, checkpoints, seed } = settings
+    const { optimizer, accumulate, batchSize, clipNorm, average, checkpoints, seed, precision } = settings
     this.#parts = parts
     this.#averages = average === undefined ? undefined : new Averages(model, average)
     const { loss, augment } = parts
@@ -56,6 +57,7 @@ export class Training {
       augment,
       averages: this.#averages,
       seed,
+      precision,
       accumulate,
     })
     this.#checkpoints = checkpoints === undefined ? undefined : new Checkpoints(checkpoints.folder)
@@ -74,6 +76,7 @@ export class Training {
   async run(): Promise<{ readonly epochs: readonly EpochEvent[]; readonly end: EndEvent }> {
     const { settings, model } = this.#parts
     const { signal, emit } = settings
+    await this.#checkMemory()
     await this.#begin()
     await this.#emitStart()
     this.#lastCheckpoint = performance.now()
@@ -106,6 +109,21 @@ export class Training {
   }
 
   // ── beginning ──
+
+  /** @throws ConfigError when a step does not fit */
+  async #checkMemory(): Promise<void> {
+    const { model, train, settings } = this.#parts
+    const { batchSize, accumulate } = settings
+    const shape = (size: number) => [size, ...train.sampleShape]
+    model.train()
+    try {
+      const step = (size: number) =>
+        this.#step.memory({ shape: shape(size), dtype: train.dtype }, { shape: [size], dtype: 'i32' })
+      await checkMemory(step, batchSize, accumulate)
+    } finally {
+      model.eval()
+    }
+  }
 
   async #begin(): Promise<void> {
     const { settings } = this.#parts
@@ -301,10 +319,11 @@ export class Training {
     const { settings, model, held } = this.#parts
     if (held === undefined) return undefined
     const { epoch } = this.#progress
-    const { signal, emit, loss } = settings
+    const { signal, emit, loss, precision } = settings
     const body = () =>
       evaluate(model, held, {
         loss,
+        precision,
         signal,
         onProgress: (done, total) => emit({ event: 'validation', epoch, done, total }),
       })

@@ -2,7 +2,8 @@
  * The interpreter: runs kernels as printed JavaScript, one element after the other. It defines what the loop language
  * means; slow and checked by default.
  */
-import type { DType, TypedArray } from '../../base/dtype.ts'
+import { packBfloat16, unpackBfloat16 } from '../../base/bfloat16.ts'
+import type { StorageType, TypedArray } from '../../base/dtype.ts'
 import { checkOptions, UnsupportedError } from '../../base/errors.ts'
 import type { BufferParam, Kernel } from '../../kernel/language.ts'
 import type { Target } from '../../kernel/target.ts'
@@ -11,22 +12,32 @@ import { printJavaScript } from './print-javascript.ts'
 import { type Runtime, runtimeOf } from './runtime.ts'
 
 export interface InterpretOptions {
-  /** `f32` (default) rounds every result to single precision; `f64` computes in double and keeps f32 in 8 bytes. */
+  /**
+   * `f32` (default) rounds every result to single precision; `f64` computes in double and keeps f32 in 8 bytes. bf16 is
+   * bf16 in both: what is stored as such is rounded to single precision and then to bf16.
+   */
   readonly precision?: 'f32' | 'f64'
   /** Vector width that kernels are built for, 1 by default. Others let tests run the wide code. */
   readonly lanes?: number
   /** Checks every index against the end of its region and fills scratch and new blocks with garbage. Default true. */
   readonly checked?: boolean
+  /** Lets kernels use `dot2`, as on machines that have it. Default false. */
+  readonly bf16Dot?: boolean
   /** `polynomial` makes kernels bring their own exp, log, … as on machine targets. Default `intrinsic`. */
   readonly math?: Target['math']
 }
 
 export function createInterpretBackend(options: InterpretOptions = {}): Backend {
-  checkOptions('createInterpretBackend', options, ['precision', 'lanes', 'checked', 'math'])
+  checkOptions('createInterpretBackend', options, ['precision', 'lanes', 'checked', 'math', 'bf16Dot'])
   return new InterpretBackend(options)
 }
 
-type Memory = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
+type Memory =
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | Uint8Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
 type Task = (task: number) => void
 type MakeTask = (runtime: Runtime, buffers: readonly Memory[], params: readonly number[]) => Task
 
@@ -98,8 +109,9 @@ class InterpretBackend implements Backend {
       lanes: options.lanes ?? 1,
       registers: 15,
       fma: false,
+      bf16Dot: options.bf16Dot ?? false,
       math: options.math ?? 'intrinsic',
-      bytes: { f32: precision === 'f64' ? 8 : 4, i32: 4, u8: 1, bool: 1 },
+      bytes: { f32: precision === 'f64' ? 8 : 4, i32: 4, u8: 1, bool: 1, bf16: 2 },
       cacheBytes: 2 ** 20,
     }
   }
@@ -139,24 +151,24 @@ class InterpretBackend implements Backend {
     return this.#bytesInUse
   }
 
-  write(block: Block, offset: number, dtype: DType, data: TypedArray): void {
+  write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void {
     this.#checkOpen()
     const copy = this.#pending === 0 ? data : data.slice()
     const view = this.#view(block, offset, dtype, data.length)
     this.#now(() => {
       if (dtype === 'bool') for (let i = 0; i < copy.length; i++) view[i] = copy[i] !== 0 ? 1 : 0
-      else view.set(copy)
+      else view.set(dtype === 'bf16' ? packBfloat16(copy) : copy)
     })
   }
 
-  read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray> {
+  read(block: Block, offset: number, dtype: StorageType, length: number): Promise<TypedArray> {
     this.#checkOpen()
     const view = this.#view(block, offset, dtype, length)
-    return this.#later(async () => view.slice())
+    return this.#later(async () => (view instanceof Uint16Array ? unpackBfloat16(view) : view.slice()))
   }
 
   /** Elements of a block from byte `offset` on: `length` of them, or all up to its end. */
-  #view(block: Block, offset: number, dtype: DType, length?: number): Memory {
+  #view(block: Block, offset: number, dtype: StorageType, length?: number): Memory {
     const memory = (block as InterpretBlock).memory
     if (memory === undefined)
       throw new Error(`${this.name}: a block of ${block.bytes} bytes is used after it was freed`)
@@ -172,7 +184,7 @@ class InterpretBackend implements Backend {
     return this.#array(dtype, memory, offset, length ?? room)
   }
 
-  #array(dtype: DType, memory: ArrayBuffer, offset: number, length: number): Memory {
+  #array(dtype: StorageType, memory: ArrayBuffer, offset: number, length: number): Memory {
     switch (dtype) {
       case 'f32':
         return this.#precision === 'f64'
@@ -180,6 +192,8 @@ class InterpretBackend implements Backend {
           : new Float32Array(memory, offset, length)
       case 'i32':
         return new Int32Array(memory, offset, length)
+      case 'bf16':
+        return new Uint16Array(memory, offset, length)
       case 'u8':
       case 'bool':
         return new Uint8Array(memory, offset, length)

@@ -31,6 +31,7 @@ function operands(e: Expr): readonly Expr[] {
     case 'compare':
       return [e.a, e.b]
     case 'fma':
+    case 'dot2':
       return [e.a, e.b, e.c]
     case 'select':
       return [e.condition, e.a, e.b]

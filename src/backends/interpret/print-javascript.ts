@@ -36,7 +36,8 @@ const reserved = [
   'interface', 'let', 'new', 'null', 'package', 'private', 'protected', 'public', 'return', 'static', 'super', 'switch',
   'this', 'throw', 'true', 'try', 'typeof', 'var', 'void', 'while', 'with', 'yield', 'arguments', 'eval', 'undefined',
   'NaN', 'Infinity', 'Math', 'fround', 'runtime', 'buffers', 'params', 'min', 'max', 'round', 'toInt', 'bitsOf',
-  'floatOf', 'select', 'erf', 'at', 'quotient', 'remainder', 'promised',
+  'floatOf', 'select', 'erf', 'fromBfloat16', 'toBfloat16', 'dot2',
+  'dot2Single', 'at', 'quotient', 'remainder', 'promised',
 ]
 
 const compareOperators = { eq: '===', ne: '!==', lt: '<', le: '<=', gt: '>', ge: '>=' } as const
@@ -195,6 +196,8 @@ class Printer implements Dialect {
         this.#line(`${this.#declare(s.pointer)}${this.#pointerName(s.pointer)} = ${by}`)
         return
       }
+      case 'prefetch':
+        return
       case 'advance':
         this.#line(`${this.#pointerName(s.pointer)} += ${this.#value(s.by, 0)}`)
         return
@@ -236,8 +239,14 @@ class Printer implements Dialect {
     }
     for (const [lane, value] of values.entries()) {
       const element = this.#element(s.pointer, s.offset, lane, stride)
-      this.#line(`${element} = ${s.value.type.kind === 'bool' ? `${value} ? 1 : 0` : value}`)
+      this.#line(`${element} = ${this.#stored(s.pointer.buffer, value)}`)
     }
+  }
+
+  /** A value as the buffer's array holds it. */
+  #stored(buffer: BufferParam, value: string): string {
+    if (buffer.dtype === 'bool') return `${value} ? 1 : 0`
+    return buffer.dtype === 'bf16' ? `${this.helper('toBfloat16')}(${value})` : value
   }
 
   #loop(s: Extract<Statement, { op: 'loop' }>): void {
@@ -306,6 +315,10 @@ class Printer implements Dialect {
           this,
           `${rounded(this, `${this.#value(e.a, lane)} * ${this.#value(e.b, lane)}`)} + ${this.#value(e.c, lane)}`,
         )
+      case 'dot2': {
+        const [a, b, c] = [e.a, e.b, e.c].map((operand) => this.#value(operand, lane))
+        return `${this.helper(this.double ? 'dot2' : 'dot2Single')}(${a}, ${b}, ${c})`
+      }
       case 'select': {
         const [condition, a, b] = [e.condition, e.a, e.b].map((operand) => this.#value(operand, lane))
         if (mayFail(e.a) || mayFail(e.b)) return `${this.helper('select')}(${condition}, ${a}, ${b})`
@@ -329,6 +342,7 @@ class Printer implements Dialect {
         if (lane >= e.count) return bool ? 'false' : '0'
         const stride = e.stride === undefined || e.type.lanes === 1 ? undefined : this.#shared(e.stride)
         const element = this.#element(e.pointer, e.offset, lane, stride)
+        if (e.pointer.buffer.dtype === 'bf16') return `${this.helper('fromBfloat16')}(${element})`
         return bool ? `(${element} !== 0)` : element
       }
       case 'position':

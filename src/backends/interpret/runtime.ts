@@ -1,4 +1,5 @@
 /** What printed kernels call: the operations of the loop language that are not one JavaScript operator. */
+import { fromBfloat16, toBfloat16 } from '../../base/bfloat16.ts'
 import { erf } from './erf.ts'
 
 const float = new Float32Array(1)
@@ -48,6 +49,17 @@ function select<T>(condition: boolean, a: T, b: T): T {
   return condition ? a : b
 }
 
+/** Two products of the bf16 in the halves of a and b, exact in double precision, the upper one first. */
+function dot2(a: number, b: number, c: number): number {
+  return c + fromBfloat16(a >>> 16) * fromBfloat16(b >>> 16) + fromBfloat16(a) * fromBfloat16(b)
+}
+
+/** Rounded to single precision after each addition. */
+function dot2Single(a: number, b: number, c: number): number {
+  const sum = Math.fround(c + fromBfloat16(a >>> 16) * fromBfloat16(b >>> 16))
+  return Math.fround(sum + fromBfloat16(a) * fromBfloat16(b))
+}
+
 export interface Runtime {
   readonly min: typeof min
   readonly max: typeof max
@@ -57,6 +69,10 @@ export interface Runtime {
   readonly floatOf: typeof floatOf
   readonly select: typeof select
   readonly erf: typeof erf
+  readonly dot2: typeof dot2
+  readonly dot2Single: typeof dot2Single
+  readonly fromBfloat16: typeof fromBfloat16
+  readonly toBfloat16: typeof toBfloat16
   /** The index, when it lies inside the buffer. */
   readonly at: (name: string, buffer: ArrayLike<number>, index: number) => number
   readonly quotient: (a: number, b: number) => number
@@ -79,6 +95,10 @@ export function runtimeOf(kernel: string): Runtime {
     floatOf,
     select,
     erf,
+    dot2,
+    dot2Single,
+    fromBfloat16,
+    toBfloat16,
     at: (name, buffer, index) => {
       if (!(index >= 0 && index < buffer.length)) {
         fail(

@@ -34,6 +34,23 @@ describe('review', () => {
     expect([...(await b.read(block, 100 * 2 ** 20 - 4, 'f32', 1))]).toEqual([3])
     await b.close()
   })
+  it('keeps the kernels of a table apart, however many are in use', async () => {
+    const b = createWasmBackend({ threads: 1, relaxedSimd: false })
+    const y = b.allocate(8)
+    const store = (i: number, place: number): Instruction => {
+      const k = new KernelBuilder(b.target)
+      const out = k.buffer('y', 'i32', 'output')
+      k.task(() => k.store(k.point(out), e.int(i)))
+      const places = [{ region: 0, offset: 4 * place }]
+      return { kernel: k.build(`store${i}`, `store ${i}`), places, scratch: [], params: [], tasks: 1, work: 1 }
+    }
+    const tables = Array.from({ length: 520 }, (_, i) => b.load([store(2 * i, 0), store(2 * i + 1, 1)], 1))
+    for (const i of [0, 511, 512, 513, 519]) {
+      await b.run(tables[i], [y])
+      expect(Array.from(await b.read(y, 0, 'i32', 2))).toEqual([2 * i, 2 * i + 1])
+    }
+    await b.close()
+  })
   it.each([1, 1e9])('a table that trapped runs whole again, work %d', async (work) => {
     const b = createWasmBackend({ threads: 2, relaxedSimd: false })
     const [i, y] = [b.allocate(64), b.allocate(64)]

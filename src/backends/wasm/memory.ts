@@ -1,5 +1,4 @@
 /** Address spaces: shared memories, and a best-fit allocator whose free neighbours become one. */
-import type { DType, TypedArray } from '../../base/dtype.ts'
 
 export const pageBytes = 65536
 /** 4 GiB, what 32-bit addresses reach. */
@@ -91,21 +90,5 @@ export function makeSharedMemory(pages: number): { memory: WebAssembly.Memory; m
     } catch (error) {
       if (maximum <= 256) throw error
     }
-  }
-}
-
-/** The same values in the memory's element type. */
-export function toMemoryType(dtype: DType, data: TypedArray): TypedArray {
-  switch (dtype) {
-    case 'f32':
-      return data instanceof Float32Array ? data : Float32Array.from(data)
-    case 'i32':
-      return data instanceof Int32Array ? data : Int32Array.from(data)
-    case 'u8':
-      return data instanceof Uint8Array ? data : Uint8Array.from(data)
-    case 'bool':
-      return Uint8Array.from(data, (value) => (value !== 0 ? 1 : 0))
-    default:
-      return dtype satisfies never
   }
 }

@@ -103,13 +103,22 @@ export class ValuePrinter {
     const wide = bytesPerElement[dtype] === 4
     if (e.type.lanes === 1) {
       const at = this.address(pointer, offset)
-      if (!wide) code.memory(op.i32Load8U, 0, at)
+      if (dtype === 'bf16') code.memory(op.i32Load16U, 1, at).int(16).op(op.i32Shl).op(op.f32ReinterpretI32)
+      else if (!wide) code.memory(op.i32Load8U, 0, at)
       else code.memory(dtype === 'f32' ? op.f32Load : op.i32Load, 2, at)
       if (dtype === 'bool') code.int(0).op(op.i32Ne)
       return
     }
-    if (e.stride !== undefined) {
+    if (dtype === 'bf16') {
+      if (e.stride === undefined && count === 4) code.memory(op.v128Load16x4U, 1, this.address(pointer, offset))
+      else {
+        this.lanes(e, e.stride)
+        code.op(op.i32x4ExtendLowI16x8U)
+      }
+      code.int(16).op(op.i32x4Shl)
+    } else if (e.stride !== undefined) {
       this.lanes(e, e.stride)
+      if (!wide) code.op(op.i16x8ExtendLowI8x16U).op(op.i32x4ExtendLowI16x8U)
     } else if (wide) {
       if (count === 4) code.memory(op.v128Load, 2, this.address(pointer, offset))
       else if (count === 1) code.memory(op.v128Load32Zero, 2, this.address(pointer, offset))
@@ -128,11 +137,12 @@ export class ValuePrinter {
     if (dtype === 'bool') this.zero().op(op.i32x4Ne)
   }
 
-  /** Loads lane by lane: with a stride, or a few bytes. Bytes come out packed. */
+  /** Loads lane by lane: with a stride, or a few small elements. What is smaller than 4 bytes comes out packed. */
   protected lanes(e: Extract<Expr, { op: 'load' }>, stride: Expr | undefined): void {
     const code = this.code
     const { pointer, offset, count } = e
-    const wide = bytesPerElement[pointer.buffer.dtype] === 4
+    const size = bytesPerElement[pointer.buffer.dtype]
+    const loadLane = size === 4 ? op.v128Load32Lane : size === 2 ? op.v128Load16Lane : op.v128Load8Lane
     const vector = this.temporary(v128, 'gathered')
     const address = this.temporary(i32, 'gather')
     this.zero().set(vector)
@@ -143,7 +153,7 @@ export class ValuePrinter {
       code
         .get(address)
         .get(vector)
-        .memory(wide ? op.v128Load32Lane : op.v128Load8Lane, 0, stride === undefined ? lane : 0)
+        .memory(loadLane, 0, stride === undefined ? lane * size : 0)
         .byte(lane)
       code.set(vector)
       if (stride !== undefined && lane < count - 1) {
@@ -153,7 +163,36 @@ export class ValuePrinter {
       }
     }
     code.get(vector)
-    if (!wide && stride !== undefined) code.op(op.i16x8ExtendLowI8x16U).op(op.i32x4ExtendLowI16x8U)
+  }
+
+  /**
+   * Rounds the f32 on the stack to bf16: to nearest, ties to even, NaN stays NaN. What is left is the pattern in the low
+   * half of an i32, or of each lane.
+   */
+  protected toBfloat16(vector: boolean): void {
+    const code = this.code
+    const bits = this.temporary(vector ? v128 : i32, 'rounded')
+    if (!vector) {
+      code.op(op.i32ReinterpretF32).set(bits)
+      code.get(bits).int(16).op(op.i32ShrU).int(0x40).op(op.i32Or)
+      // bits + 0x7fff + the lowest bit that stays
+      code.get(bits).int(0x7fff).op(op.i32Add)
+      code.get(bits).int(16).op(op.i32ShrU).int(1).op(op.i32And).op(op.i32Add)
+      code.int(16).op(op.i32ShrU)
+      code.get(bits).int(0x7fffffff).op(op.i32And).int(0x7f800000).op(op.i32GtU)
+      code.op(op.select)
+      return
+    }
+    code.set(bits)
+    code.get(bits).int(16).op(op.i32x4ShrU)
+    this.splatInt(0x40).op(op.v128Or)
+    code.get(bits)
+    this.splatInt(0x7fff).op(op.i32x4Add)
+    code.get(bits).int(16).op(op.i32x4ShrU)
+    this.splatInt(1).op(op.v128And).op(op.i32x4Add)
+    code.int(16).op(op.i32x4ShrU)
+    code.get(bits).get(bits).op(op.f32x4Ne)
+    code.op(op.v128Bitselect)
   }
 
   protected zero(): FunctionCode {
@@ -206,6 +245,8 @@ export class ValuePrinter {
       case 'fma':
         this.multiplyAdd(e)
         return
+      case 'dot2':
+        throw new Error(`${this.#kernel.name}: dot2 reached WebAssembly, which has none`)
       case 'select':
         this.value(e.a)
         this.value(e.b)
@@ -220,8 +261,10 @@ export class ValuePrinter {
         if (!vector) code.op(e.type.kind === 'i32' ? op.i32ReinterpretF32 : op.f32ReinterpretI32)
         return
       case 'splat':
-        if (e.a.op === 'load' && e.a.pointer.buffer.dtype !== 'u8' && e.a.pointer.buffer.dtype !== 'bool') {
-          code.memory(op.v128Load32Splat, 2, this.address(e.a.pointer, e.a.offset))
+        if (e.a.op === 'load' && bytesPerElement[e.a.pointer.buffer.dtype] > 1) {
+          const at = this.address(e.a.pointer, e.a.offset)
+          if (e.a.pointer.buffer.dtype === 'bf16') code.memory(op.v128Load16Splat, 1, at).int(16).op(op.i32x4Shl)
+          else code.memory(op.v128Load32Splat, 2, at)
           return
         }
         // A mask is all ones or zeros: 0 - flag.

@@ -87,6 +87,8 @@ class FunctionPrinter extends ValuePrinter {
         this.addBytes(s.by, s.pointer)
         code.set(this.local(s.pointer))
         return
+      case 'prefetch':
+        return
       case 'advance':
         code.get(this.local(s.pointer))
         this.addBytes(s.by, s.pointer)
@@ -154,7 +156,10 @@ class FunctionPrinter extends ValuePrinter {
     if (value.type.lanes === 1) {
       const at = this.address(pointer, offset)
       this.value(value)
-      if (!wide) code.memory(op.i32Store8, 0, at)
+      if (dtype === 'bf16') {
+        this.toBfloat16(false)
+        code.memory(op.i32Store16, 1, at)
+      } else if (!wide) code.memory(op.i32Store8, 0, at)
       else code.memory(dtype === 'f32' ? op.f32Store : op.i32Store, 2, at)
       return
     }
@@ -167,7 +172,16 @@ class FunctionPrinter extends ValuePrinter {
     const vector = this.temporary(v128, 'stored')
     this.value(value)
     if (dtype === 'bool') this.splatInt(1).op(op.v128And)
+    if (dtype === 'bf16') {
+      this.toBfloat16(true)
+      if (count === 4 && s.stride === undefined) code.get(this.temporary(v128, 'rounded')).op(op.i16x8NarrowI32x4U)
+    }
     code.set(vector)
+    if (dtype === 'bf16' && count === 4 && s.stride === undefined) {
+      const at = this.address(pointer, offset)
+      code.get(vector).memory(op.v128Store64Lane, 1, at).byte(0)
+      return
+    }
     if (s.stride === undefined && wide) {
       if (count >= 2) {
         const at = this.address(pointer, offset)
@@ -182,13 +196,14 @@ class FunctionPrinter extends ValuePrinter {
       }
       return
     }
+    // Small elements stand in the low bits of their lanes.
+    const size = bytesPerElement[dtype]
+    const storeLane = size === 4 ? op.v128Store32Lane : size === 2 ? op.v128Store16Lane : op.v128Store8Lane
+    const place = (lane: number) => (4 / size) * lane
     if (s.stride === undefined) {
       for (let lane = 0; lane < count; lane++) {
         const at = this.address(pointer, offset + lane)
-        code
-          .get(vector)
-          .memory(op.v128Store8Lane, 0, at)
-          .byte(4 * lane)
+        code.get(vector).memory(storeLane, 0, at).byte(place(lane))
       }
       return
     }
@@ -198,7 +213,7 @@ class FunctionPrinter extends ValuePrinter {
     code.set(address)
     for (let lane = 0; lane < count; lane++) {
       code.get(address).get(vector)
-      code.memory(wide ? op.v128Store32Lane : op.v128Store8Lane, 0, 0).byte(wide ? lane : 4 * lane)
+      code.memory(storeLane, 0, 0).byte(place(lane))
       if (lane === count - 1) break
       code.get(address)
       this.addBytes(s.stride, pointer)

@@ -1,7 +1,7 @@
 /** Blocks of memory and tables of instructions. */
 import { bytesPerElement } from '../../base/dtype.ts'
 import type { Block, Instruction, LoadedTable } from '../backend.ts'
-import { pageBytes } from './memory.ts'
+import { makeBallast } from '../ballast.ts'
 import { argumentWords } from './print-values.ts'
 
 /** The exported driver of a kernel's module. */
@@ -15,29 +15,13 @@ export interface Slot {
 export class WasmBlock implements Block {
   readonly bytes: number
   readonly address: number
-  /**
-   * As many bytes that nobody ever touches, so they take no memory: they tell the collector what dropping this block is
-   * worth. Without them it would not look for dropped models before memory runs out.
-   */
+  /** Keeps the collector interested. */
   readonly ballast: ArrayBuffer | undefined
 
   constructor(address: number, bytes: number) {
     this.address = address
     this.bytes = bytes
     this.ballast = makeBallast(bytes)
-  }
-}
-
-/**
- * A resizable buffer gets fresh pages, which take no memory until they are touched. A plain one may get pages that were
- * used before and have to be cleared: resident, and 0.4 ms for 8 MB.
- */
-function makeBallast(bytes: number): ArrayBuffer | undefined {
-  const Buffer: new (length: number, options: { maxByteLength: number }) => ArrayBuffer = ArrayBuffer
-  try {
-    return bytes < pageBytes ? new ArrayBuffer(bytes) : new Buffer(bytes, { maxByteLength: bytes })
-  } catch {
-    return undefined // No address space for it: the block itself is fine.
   }
 }
 

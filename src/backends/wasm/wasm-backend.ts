@@ -1,11 +1,12 @@
 /** The WebAssembly backend: memory, kernels, tables and the workers that walk them. */
 import { hardwareThreads } from '#platform'
-import { allocate, type DType, type TypedArray } from '../../base/dtype.ts'
+import { bytesPerElement, type StorageType, type TypedArray } from '../../base/dtype.ts'
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Kernel } from '../../kernel/language.ts'
 import type { Backend, Block, Instruction, KernelCounts, LoadedTable } from '../backend.ts'
+import { fromMemory, toMemoryType } from '../memory-type.ts'
 import { detectFeatures } from './features.ts'
-import { Allocator, makeSharedMemory, mostPages, pageBytes, toMemoryType } from './memory.ts'
+import { Allocator, makeSharedMemory, mostPages, pageBytes } from './memory.ts'
 import { printModule } from './print.ts'
 import { barrierBytes, barrierOffsets, runtimeModule } from './runtime.ts'
 import { layOutTable, type Slot, WasmBlock, WasmTable } from './table.ts'
@@ -113,6 +114,10 @@ class WasmBackend implements Backend {
     return this.#allocator.used
   }
 
+  get memoryLimitBytes(): number {
+    return this.#maximumPages * pageBytes
+  }
+
   #reserve(bytes: number): number {
     const address = this.#allocator.allocate(bytes)
     const { end } = this.#allocator
@@ -155,12 +160,12 @@ class WasmBackend implements Backend {
     else this.#unheard(this.#later(async () => this.#allocator.free(address)))
   }
 
-  write(block: Block, offset: number, dtype: DType, data: TypedArray): void {
+  write(block: Block, offset: number, dtype: StorageType, data: TypedArray): void {
     this.#checkOpen()
     const address = (block as WasmBlock).address + offset
     const converted = toMemoryType(dtype, data)
     if (this.#memory !== undefined) {
-      const copy = (from: TypedArray) => {
+      const copy = (from: typeof converted) => {
         new Uint8Array((this.#memory as WebAssembly.Memory).buffer, address, from.byteLength).set(
           new Uint8Array(from.buffer, from.byteOffset, from.byteLength),
         )
@@ -181,18 +186,14 @@ class WasmBackend implements Backend {
     )
   }
 
-  read(block: Block, offset: number, dtype: DType, length: number): Promise<TypedArray> {
+  read(block: Block, offset: number, dtype: StorageType, length: number): Promise<TypedArray> {
     this.#checkOpen()
     const address = (block as WasmBlock).address + offset
-    const result = allocate(dtype, length)
-    const into = new Uint8Array(result.buffer)
+    const size = length * bytesPerElement[dtype]
     return this.#later(async () => {
-      if (this.#memory !== undefined) into.set(new Uint8Array(this.#memory.buffer, address, into.length))
-      else
-        into.set(
-          (await this.#ask(this.#started()[0], { action: 'read', address, length: into.length })).bytes as Uint8Array,
-        )
-      return result
+      if (this.#memory !== undefined) return fromMemory(dtype, new Uint8Array(this.#memory.buffer, address, size))
+      const reply = await this.#ask(this.#started()[0], { action: 'read', address, length: size })
+      return fromMemory(dtype, reply.bytes as Uint8Array)
     })
   }
 
@@ -226,6 +227,8 @@ class WasmBackend implements Backend {
       return known
     }
     const bytes = printModule(kernel, { shared: this.#shared, maximumPages: this.#maximumPages, fma: this.target.fma })
+    // Before there is a new one, which has no users yet.
+    if (this.#slots.size >= keptKernels) this.#evict()
     const slot: Slot = {
       index: this.#freeSlots.pop() ?? this.#slotCount++,
       module: new WebAssembly.Module(bytes),
@@ -233,7 +236,6 @@ class WasmBackend implements Backend {
     }
     this.#compiled++
     this.#slots.set(kernel.key, slot)
-    if (this.#slots.size > keptKernels) this.#evict()
     return slot
   }
 

@@ -4,23 +4,37 @@ import { decodeImage, hardwareThreads, processorName, runtimeName } from '#platf
 import { UnsupportedError } from '../../base/errors.ts'
 import { version } from '../../base/version.ts'
 import { type BackendReport, createDevice, describeBackends, measurePeak, type Peak } from '../../engine/index.ts'
-import { type CommonOptions, Interrupted, type Runner, type Task, withCommonOptions } from '../command.ts'
+import {
+  type CommonOptions,
+  type DeviceChoice,
+  deviceOptions,
+  Interrupted,
+  type Runner,
+  type Task,
+  withCommonOptions,
+  withDeviceOptions,
+} from '../command.ts'
 import { formatTable } from '../progress.ts'
+
+interface DoctorOptions extends CommonOptions, DeviceChoice {}
 
 export function addDoctor(program: Command, run: Runner): void {
   const command = program
     .command('doctor')
     .summary('say what works on this machine')
     .description('Say which backends work here and why others do not, what they can use, and measure peak rates.')
-  withCommonOptions(command, ['juanji doctor'])
-  command.action((options: CommonOptions) => run(options, doctor))
+  withDeviceOptions(command)
+  withCommonOptions(command, ['juanji doctor', 'juanji doctor --backend wasm'])
+  command.action((options: DoctorOptions) => run(options, (task) => doctor(task, options)))
 }
 
 interface MeasuredPeak extends Peak {
+  readonly backend: string
   readonly threads: number
 }
 
-async function doctor({ terminal, signal, begin }: Task): Promise<void> {
+async function doctor({ terminal, signal, begin }: Task, options: DoctorOptions): Promise<void> {
+  const wished = deviceOptions(options)
   begin()
   const backends = await describeBackends()
   const threads = hardwareThreads()
@@ -33,24 +47,32 @@ async function doctor({ terminal, signal, begin }: Task): Promise<void> {
   ])
   for (const backend of backends) terminal.lines(describe(backend))
   const peaks: MeasuredPeak[] = []
-  if (backends.some(({ name, available }) => name === 'wasm' && available)) {
-    for (const count of new Set([1, threads])) {
+  // What was asked for, or all that work; the interpreter is no measure of a machine.
+  const fast = backends.filter(({ name, available }) =>
+    wished.backend === undefined ? available && name !== 'interpret' : name === wished.backend,
+  )
+  const counts = [...new Set([1, options.threads ?? threads])]
+  for (const { name } of fast) {
+    const measured: MeasuredPeak[] = []
+    for (const count of counts) {
       if (signal.aborted) throw new Interrupted()
-      terminal.progress({ label: 'measuring', done: peaks.length, total: 2 })
-      const device = await createDevice({ threads: count })
+      terminal.progress({ label: 'measuring', done: peaks.length, total: fast.length * counts.length })
+      const device = await createDevice({ ...wished, backend: name, threads: count })
       try {
-        peaks.push({ threads: device.backend.threads, ...(await measurePeak(device)) })
+        measured.push({ backend: name, threads: device.backend.threads, ...(await measurePeak(device)) })
       } finally {
         await device.close()
       }
+      peaks.push(measured[measured.length - 1])
     }
-    terminal.line('measured with wasm')
+    terminal.line(`measured with ${name}`)
     terminal.lines(
       formatTable([
         ['  threads', 'GFLOP/s', 'GB/s copied'],
-        ...peaks.map((peak) => [`  ${peak.threads}`, peak.gflops.toFixed(1), peak.gigabytesPerSecond.toFixed(1)]),
+        ...measured.map((peak) => [`  ${peak.threads}`, peak.gflops.toFixed(1), peak.gigabytesPerSecond.toFixed(1)]),
       ]),
     )
+    if (name !== fast[fast.length - 1].name) terminal.line()
   }
   terminal.event({
     event: 'doctor',

@@ -15,12 +15,13 @@ import {
 } from '../command.ts'
 import { type DataChoice, dataHelp } from '../data-choice.ts'
 import { formatCount, formatPercent, formatTable } from '../progress.ts'
-import { readPlan } from '../train-plan.ts'
+import { precisionHelp, readPlan, readPrecision } from '../train-plan.ts'
 import { classTable } from '../train-report.ts'
 import { dataArgument, openSource, type Source } from '../training-data.ts'
 
 interface EvaluateOptions extends CommonOptions, DeviceChoice, DataChoice {
   readonly batchSize: number
+  readonly precision?: string
   readonly confusion?: boolean
 }
 
@@ -37,6 +38,7 @@ export function addEvaluate(program: Command, run: Runner): void {
     .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples', wholeNumber(1))
     .option('--batch-size <n>', 'samples at once', wholeNumber(1), 256)
+    .option('--precision <name>', precisionHelp)
     .option('--confusion', 'print how often each class was taken for each other')
   withDeviceOptions(command)
   withCommonOptions(command, [
@@ -51,6 +53,7 @@ export function addEvaluate(program: Command, run: Runner): void {
 
 async function measure(task: Task, folder: string, given: string | undefined, options: EvaluateOptions): Promise<void> {
   const { terminal, signal } = task
+  const precision = readPrecision(options.precision)
   const loaded = await loadModel(folder)
   const { source, open } = await sourceOf(task, folder, loaded, given, options)
   try {
@@ -60,6 +63,7 @@ async function measure(task: Task, folder: string, given: string | undefined, op
     const start = performance.now()
     const result = await evaluate(loaded.model, dataset, {
       batchSize: options.batchSize,
+      precision,
       onProgress(done, total) {
         if (signal.aborted) throw new Interrupted()
         const rate = (1000 * done) / (performance.now() - start)

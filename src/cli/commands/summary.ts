@@ -1,10 +1,8 @@
 /** `juanji summary`: the layers of a network and what they cost. */
 import type { Command } from 'commander'
-import { InvalidArgumentError } from 'commander'
-import { isDirectory } from '#platform'
-import { ConfigError } from '../../base/errors.ts'
-import { type LoadedModel, loadModel, models, type nn, type Shape, summarize, trainingMemory } from '../../index.ts'
-import { type CommonOptions, type Runner, type Task, unknownName, wholeNumber, withCommonOptions } from '../command.ts'
+import { type LoadedModel, type Shape, summarize, trainingMemory } from '../../index.ts'
+import { type CommonOptions, type Runner, type Task, wholeNumber, withCommonOptions } from '../command.ts'
+import { architectureNames, openNetwork, readShape } from '../open-network.ts'
 import { formatPercent } from '../progress.ts'
 import { layersToDepth, showExtents, summaryTable, summaryTotals } from '../summary-table.ts'
 
@@ -23,7 +21,7 @@ export function addSummary(program: Command, run: Runner): void {
       'Show the layers of a trained model or of an architecture: output shapes, parameters, multiply-adds a sample, the ' +
         'memory that training keeps of a sample, and how many pixels along the height one output value sees.',
     )
-    .argument('<model>', `folder that train wrote, or ${Object.keys(models.architectures).join(', ')}`)
+    .argument('<model>', `folder that train wrote, or ${architectureNames.join(', ')}`)
     .option(
       '--input <shape>',
       "shape of a sample, for architectures (default: the architecture's usual one)",
@@ -40,44 +38,11 @@ export function addSummary(program: Command, run: Runner): void {
   command.action((name: string, options: SummaryOptions) => run(options, (task) => summary(task, name, options)))
 }
 
-function readShape(text: string): Shape {
-  const shape = text.split(/[,x×]/).map(Number)
-  if (shape.length < 1 || shape.some((extent) => !Number.isSafeInteger(extent) || extent < 1)) {
-    throw new InvalidArgumentError('expected whole numbers such as 28,28,1.')
-  }
-  return shape
-}
-
-interface Opened {
-  readonly net: nn.Layer
-  readonly input: Shape
-  readonly loaded?: LoadedModel
-}
-
-async function open(name: string, options: SummaryOptions): Promise<Opened> {
-  const architectures: Readonly<Record<string, models.Architecture>> = models.architectures
-  if (Object.hasOwn(architectures, name)) {
-    const input = options.input ?? models.usualInputs[name as models.ArchitectureName]
-    return { net: architectures[name]({ classes: options.classes, input }), input }
-  }
-  if (!(await isDirectory(name)) && !/[/\\.]/.test(name))
-    throw unknownName('model folder or architecture', name, Object.keys(architectures))
-  for (const option of ['input', 'classes'] as const) {
-    if (options[option] === undefined) continue
-    throw new ConfigError({
-      where: `--${option}`,
-      what: 'a trained model has its own',
-      got: `the folder ${name}`,
-      expected: `this option together with one of ${Object.keys(architectures).join(', ')}`,
-      fix: `leave --${option} out`,
-    })
-  }
-  const loaded = await loadModel(name)
-  return { net: loaded.model.net, input: loaded.model.inputShape, loaded }
-}
-
 async function summary({ terminal }: Task, name: string, options: SummaryOptions): Promise<void> {
-  const { net, input, loaded } = await open(name, options)
+  const { net, input, loaded } = await openNetwork(name, options, {
+    called: 'model folder or architecture',
+    known: architectureNames,
+  })
   const { batchSize, depth = Number.POSITIVE_INFINITY } = options
   const found = summarize(net, input)
   const memory = trainingMemory(found, batchSize)

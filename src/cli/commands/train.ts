@@ -39,7 +39,9 @@ import {
   makeOptimizer,
   makePlan,
   optimizerNames,
+  precisionHelp,
   readChoices,
+  readPrecision,
   resumedPlan,
   type TrainOptions,
   type TrainPlan,
@@ -85,6 +87,7 @@ export function addTrain(program: Command, run: Runner): void {
       'decides first weights, split, order and what is drawn at random (default: 1)',
       wholeNumber(0),
     )
+    .option('--precision <name>', precisionHelp)
     .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples, at least 100, for a quick try', wholeNumber(100))
     .option(
@@ -122,6 +125,7 @@ interface Setup {
 
 async function train(task: Task, name: string | undefined, options: TrainOptions): Promise<void> {
   readChoices(options)
+  readPrecision(options.precision)
   const folder = await chooseFolder(name, options)
   // Before anything is downloaded or decoded.
   const undo = options.resume === undefined ? await claimModelFolder(folder, options) : async () => {}
@@ -315,6 +319,7 @@ function fitOptions(plan: TrainPlan, data: PreparedData) {
     augment: Object.keys(plan.augment).length === 0 ? undefined : plan.augment,
     validation: data.validation,
     seed: plan.seed,
+    precision: plan.precision,
   }
 }
 

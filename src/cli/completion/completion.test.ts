@@ -62,6 +62,7 @@ describe('what there is to complete', () => {
     ['train', '--optimizer', ['train', 'digits', '--optimizer', '?']],
     ['train', '--lr-schedule', ['train', 'digits', '--lr-schedule', '?']],
     ['bench', '--work', ['bench', '--work', '?']],
+    ['bench', '--set', ['bench', '--set', '?']],
     ['bench', '--backend', ['bench', '--backend', '?']],
     ['explain', 'what', ['explain', '?']],
     ['summary', 'model', ['summary', '?']],

@@ -1,8 +1,10 @@
 /** What there is to complete, read from the program itself: commands, their options, and what stands behind those. */
 import type { Argument, Command, Option } from 'commander'
+import { precisions } from '../../base/dtype.ts'
 import { backendNames } from '../../engine/index.ts'
 import { lrScheduleNames, models } from '../../index.ts'
 import { datasetNames } from '../data-choice.ts'
+import { layerSetNames } from '../layer-sets.ts'
 import { workNames } from '../works.ts'
 
 export interface CommandSpec {
@@ -51,11 +53,13 @@ const knownNames: Readonly<Record<string, readonly string[]>> = {
   '--arch': architectures,
   '--backend': backendNames,
   '--lr-schedule': lrScheduleNames,
+  '--precision': precisions,
   '--optimizer': ['adam', 'adamw', 'sgd'],
   '--padding': ['valid', 'same', 'full'],
+  '--set': layerSetNames,
   '--work': workNames,
   data: datasetNames,
-  'explain what': ['conv'],
+  'explain what': ['conv', ...architectures],
   'summary model': architectures,
   shell: shells,
 }

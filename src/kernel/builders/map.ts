@@ -2,7 +2,7 @@
  * Maps: outputs[i] = chain(operands[i]) over an iteration space of any rank, every operand and output with its own
  * strides. Broadcasting is stride 0, a transpose is a permutation of strides, a slice a larger stride.
  */
-import type { DType } from '../../base/dtype.ts'
+import type { StorageType } from '../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec, kindOf } from '../build.ts'
 import { type Chain, type ChainContext, chainKey, emitChain } from '../chain.ts'
 import { add, convert, div, min, mul, rem, splat, sub } from '../expression.ts'
@@ -13,7 +13,7 @@ import type { Target } from '../target.ts'
 export type InnerStride = 'unit' | 'zero' | 'strided'
 
 export interface MapOperand {
-  readonly dtype: DType
+  readonly dtype: StorageType
   readonly inner: InnerStride
   /** Some stride is negative: the buffer is given from its lowest element on, and a parameter says where to start. */
   readonly reversed?: boolean
@@ -43,7 +43,11 @@ export interface MapArguments {
   readonly constants: readonly number[]
 }
 
-const elementsPerTask = 16384
+const leastPerTask = 16384
+const mostPerTask = 65536
+const manyTasks = 32
+const vectorsPerStep = 4
+const mostUnrolledSteps = 8
 
 export function innerStride(stride: number): InnerStride {
   return stride === 1 ? 'unit' : stride === 0 ? 'zero' : 'strided'
@@ -63,6 +67,8 @@ export function mapCall(shape: MapShape, args: MapArguments): { params: number[]
   const outer = extents.slice(0, Math.max(0, rank - 2)).reduce((a, b) => a * b, 1)
   const total = outer * middle * inner
   const params: number[] = []
+  // Beginning a task costs about as much as a thousand elements.
+  const elementsPerTask = Math.max(leastPerTask, Math.min(mostPerTask, Math.ceil(total / manyTasks)))
   let tasks: number
   if (rank === 1) {
     const chunk = elementsPerTask
@@ -118,38 +124,53 @@ function buildMap(shape: MapShape, key: string, target: Target) {
   const constants = Array.from({ length: chain.constants }, (_, i) => k.float(`c${i}`))
   const streams = [...inputs, ...results]
 
-  /** One step of the inner loop: `lanes` elements at the pointers. */
-  const step = (pointers: readonly Pointer[], held: readonly (Expr | undefined)[], lanes: number): void => {
-    const context: ChainContext = {
-      lanes,
-      index: () => k.let(add(splat(k.position(pointers[inputs.length]), lanes), k.laneIndex(lanes))),
+  /** One step of the inner loop: `vectors` times `lanes` elements at the pointers. */
+  const step = (
+    pointers: readonly Pointer[],
+    held: readonly (Expr | undefined)[],
+    lanes: number,
+    vectors: number,
+  ): void => {
+    for (let v = 0; v < vectors; v++) {
+      const offset = v * lanes
+      const context: ChainContext = {
+        lanes,
+        index: () => k.let(add(splat(add(k.position(pointers[inputs.length]), offset), lanes), k.laneIndex(lanes))),
+      }
+      const values = inputs.map((input, i) => {
+        const value = held[i]
+        if (value !== undefined) return splat(value, lanes)
+        if (lanes === 1) return k.let(k.load(pointers[i], offset))
+        return k.let(k.loadVector(pointers[i], offset, lanes, input.innerStride))
+      })
+      const computed = emitChain(k, chain, values, constants, context)
+      for (const [i, result] of results.entries()) {
+        const value = convert(computed[i], kindOf(result.operand.dtype))
+        k.store(pointers[inputs.length + i], value, offset, lanes, lanes === 1 ? undefined : result.innerStride)
+      }
     }
-    const values = inputs.map((input, i) => {
-      const value = held[i]
-      if (value !== undefined) return splat(value, lanes)
-      if (lanes === 1) return k.let(k.load(pointers[i]))
-      return k.let(k.loadVector(pointers[i], 0, lanes, input.innerStride))
-    })
-    const computed = emitChain(k, chain, values, constants, context)
-    for (const [i, result] of results.entries()) {
-      const value = convert(computed[i], kindOf(result.operand.dtype))
-      k.store(pointers[inputs.length + i], value, 0, lanes, lanes === 1 ? undefined : result.innerStride)
-    }
+    const moved = lanes * vectors
     for (const [i, s] of streams.entries()) {
       if (s.operand.inner === 'zero') continue
-      k.advance(pointers[i], s.innerStride === undefined ? lanes : mul(s.innerStride, lanes))
+      k.advance(pointers[i], s.innerStride === undefined ? moved : mul(s.innerStride, moved))
     }
   }
+  // Short chains are unrolled: a loop over rows of few channels is mostly counting otherwise.
+  const neighbours = streams.every((s) => s.operand.inner !== 'strided')
+  const unrolled = neighbours && chain.steps.length <= mostUnrolledSteps ? vectorsPerStep : 1
 
   /** A row of `count` elements from the pointers on, which it moves. */
   const row = (pointers: readonly Pointer[], count: Expr): void => {
     const held = inputs.map((input, i) => (input.operand.inner === 'zero' ? k.let(k.load(pointers[i])) : undefined))
     if (k.lanes === 1) {
-      k.repeat(count, () => step(pointers, held, 1))
+      k.repeat(count, () => step(pointers, held, 1, 1))
       return
     }
-    k.repeat(div(count, k.lanes), () => step(pointers, held, k.lanes))
-    k.repeat(rem(count, k.lanes), () => step(pointers, held, 1))
+    const block = unrolled * k.lanes
+    if (unrolled > 1) k.repeat(div(count, block), () => step(pointers, held, k.lanes, unrolled))
+    const rest = unrolled > 1 ? k.let(rem(count, block)) : count
+    k.repeat(div(rest, k.lanes), () => step(pointers, held, k.lanes, 1))
+    k.repeat(rem(rest, k.lanes), () => step(pointers, held, 1, 1))
   }
 
   const declarations = streams.map((s) => ({ pointer: s.buffer }))

@@ -137,6 +137,9 @@ record('1d kernel larger than input', [1, 3, 2], [7], 3, { padding: 'same' })
 record('1d groups 2', [1, 12, 6], [3], 10, { groups: 2, padding: 'same' })
 record('1d depthwise kernel 9', [2, 24, 8], [9], 8, { groups: 8, padding: 'same' })
 record('1d depthwise multiplier 2 stride 2', [1, 13, 5], [3], 10, { groups: 5, stride: 2, padding: 1 })
+record('1d long kernel', [2, 90, 3], [64], 5, { padding: 'same' })
+record('1d long kernel wider than the input', [1, 20, 5], [70], 3, { padding: [69, 40] })
+record('1d kernel 17', [3, 150, 2], [17], 4, { padding: [3, 9] })
 
 /** A convolution as the references see it: always two spatial axes. */
 interface Window {

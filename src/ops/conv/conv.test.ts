@@ -3,7 +3,7 @@ import { convInputs, goldenError, goldenValues, loadConvCases } from '../../../t
 import { gradient } from '../../autodiff/gradient.ts'
 import { evaluate } from '../../engine/index.ts'
 import { constantNode, dataNode, inputNode, makeNode, type Node } from '../../graph/node.ts'
-import { testDevices } from '../../testing/each-backend.ts'
+import { choosing, testDevices } from '../../testing/each-backend.ts'
 import { expectClose } from '../../testing/expect-close.ts'
 import { checkCaseGradients, runCase } from '../../testing/run-case.ts'
 import { relu } from '../activations.ts'
@@ -15,7 +15,7 @@ import { type ConvOptions, conv, conv1d, conv2d, convInputGradientOp } from './i
 for (const device of testDevices) {
   describe(`convolution cases on ${device.name}`, () => {
     test.each(convCases.map((c) => [c.name, c] as const))('%s', async (_name, record) => {
-      await runCase(record, await device.get())
+      await runCase(record, await choosing(device, { precise: true }))
     })
   })
 

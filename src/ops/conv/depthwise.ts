@@ -27,7 +27,8 @@ function emitDepthwise(
   weights: Span,
   epilogue: Epilogue,
 ): void {
-  const shape = depthwiseShape(g, multiplied, epilogueShape(epilogue))
+  const elements = { x: x.buffer.dtype, weights: weights.buffer.dtype }
+  const shape = depthwiseShape(g, multiplied, epilogueShape(epilogue), elements)
   const call = depthwiseCall(shape, g)
   const params = [...call.params, ...epilogue.constants]
   context.call({ spec: depthwiseSpec(shape), spans: [x, weights, ...epilogueSpans(epilogue)], ...call, params })
@@ -39,6 +40,7 @@ export function depthwiseForward<A>(shapes: (node: Node<A>) => Planar): Algorith
     applies: (node) => isDepthwise(shapes(node)),
     cost: (node) => multiplyAdds(shapes(node)),
     tolerance,
+    bf16: () => 'free',
     fusesEpilogue: true,
     build(node, [x, weight], epilogue, context) {
       const p = shapes(node)
@@ -56,6 +58,7 @@ export function depthwiseInputGradient<A>(shapes: (node: Node<A>) => Planar): Al
     applies: (node) => isDepthwise(shapes(node)),
     cost: (node) => multiplyAdds(shapes(node)),
     tolerance,
+    bf16: () => 'free',
     fusesEpilogue: true,
     build(node, [upstream, weight], epilogue, context) {
       const p = shapes(node)
@@ -77,16 +80,18 @@ export function depthwiseWeightGradient<A>(shapes: (node: Node<A>) => Planar): A
     applies: (node) => isDepthwise(shapes(node)),
     cost: (node) => multiplyAdds(shapes(node)),
     tolerance,
+    bf16: () => 'f32',
     build(node, [x, upstream], epilogue, context) {
       const p = shapes(node)
       const g = { ...forwardGeometry(p), channels: p.groups, multiplier: p.groupOut }
-      const pieces = depthwisePieces(g)
+      const pieces = depthwisePieces(g, context.target)
       const rows = p.kernel[0] * p.kernel[1]
       const columns = p.groups * p.groupOut
       const [output] = epilogue.outputs
       const partial = pieces === 1 ? output : context.temporary('f32', pieces * rows * columns)
+      const elements = { x: x.span.buffer.dtype, upstream: upstream.span.buffer.dtype }
       const spans = [x.span, upstream.span, partial]
-      context.call({ spec: depthwiseWeightsSpec(g), spans, ...depthwiseWeightsCall(g) })
+      context.call({ spec: depthwiseWeightsSpec(g, elements), spans, ...depthwiseWeightsCall(g, context.target) })
       if (pieces === 1) return
       context.call({ spec: foldSpec(plainStore), spans: [partial, output], ...foldCall({ pieces, rows, columns }) })
     },

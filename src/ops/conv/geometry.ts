@@ -146,6 +146,12 @@ export function inputGradientPhases(p: Planar): PhaseConvolution[] {
   return phases
 }
 
+/** Elements of a [...kernel, groupIn, outChannels] weight from tap row to tap row, tap to tap, channel to channel. */
+export function weightStrides(p: Planar): [number, number, number] {
+  const channel = p.groups * p.groupOut
+  return [p.kernel[1] * p.groupIn * channel, p.groupIn * channel, channel]
+}
+
 /** Multiply-adds of the three passes, which are equal but for the edges. */
 export function multiplyAdds(p: Planar): number {
   return p.images * p.outSize[0] * p.outSize[1] * p.kernel[0] * p.kernel[1] * p.groupIn * p.groupOut * p.groups

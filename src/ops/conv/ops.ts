@@ -5,8 +5,10 @@ import { makeNode, type Node } from '../../graph/node.ts'
 import type { KernelOp } from '../../graph/op.ts'
 import { forwardAlgorithms, inputGradientAlgorithms, weightGradientAlgorithms } from './dense.ts'
 import { depthwiseForward, depthwiseInputGradient, depthwiseWeightGradient } from './depthwise.ts'
+import { fftForward, fftInputGradient, fftWeightGradient } from './fft.ts'
 import { type ConvAttributes, type Planar, planar } from './geometry.ts'
 import { outputSize } from './padding.ts'
+import { winogradForward, winogradInputGradient, winogradWeightGradient } from './winograd.ts'
 
 export interface InputGradientAttributes extends ConvAttributes {
   /** Spatial extents of the input. */
@@ -109,7 +111,12 @@ export const convOp: KernelOp<ConvAttributes> = {
     convInputGradient(upstream, weight, attributes, x.shape.slice(1, -1)),
     convWeightGradient(x, upstream, attributes, weight.shape.slice(0, -2)),
   ],
-  algorithms: [depthwiseForward(convShapes), ...forwardAlgorithms(convShapes)],
+  algorithms: [
+    depthwiseForward(convShapes),
+    ...forwardAlgorithms(convShapes),
+    ...winogradForward(convShapes),
+    fftForward(convShapes),
+  ],
 }
 
 function convShapes({ inputs: [x, weight], attributes, shape }: Node<ConvAttributes>): Planar {
@@ -129,7 +136,12 @@ export const convInputGradientOp: KernelOp<InputGradientAttributes> = {
     makeNode(convOp, [u, weight], windowOf(attributes)) as Node,
     convWeightGradient(u, upstream, attributes, weight.shape.slice(0, -2)),
   ],
-  algorithms: [depthwiseInputGradient(inputGradientShapes), ...inputGradientAlgorithms(inputGradientShapes)],
+  algorithms: [
+    depthwiseInputGradient(inputGradientShapes),
+    ...inputGradientAlgorithms(inputGradientShapes),
+    ...winogradInputGradient(inputGradientShapes),
+    fftInputGradient(inputGradientShapes),
+  ],
 }
 
 function inputGradientShapes({ inputs: [upstream, weight], attributes, shape }: Node<InputGradientAttributes>): Planar {
@@ -149,7 +161,12 @@ export const convWeightGradientOp: KernelOp<WeightGradientAttributes> = {
     convInputGradient(upstream, u, attributes, x.shape.slice(1, -1)),
     makeNode(convOp, [x, u], windowOf(attributes)) as Node,
   ],
-  algorithms: [depthwiseWeightGradient(weightGradientShapes), ...weightGradientAlgorithms(weightGradientShapes)],
+  algorithms: [
+    depthwiseWeightGradient(weightGradientShapes),
+    ...weightGradientAlgorithms(weightGradientShapes),
+    ...winogradWeightGradient(weightGradientShapes),
+    fftWeightGradient(weightGradientShapes),
+  ],
 }
 
 function weightGradientShapes({ inputs: [x, upstream], attributes, shape }: Node<WeightGradientAttributes>): Planar {

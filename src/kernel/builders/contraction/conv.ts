@@ -9,6 +9,7 @@ import type { Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { defineFill } from './copy.ts'
 import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from './epilogue.ts'
+import { copiedElementOf, elementOf, type OperandForm } from './operand-form.ts'
 import { columnsOf, defineSweep, edgeSize, epilogueSink, wideTile } from './tile.ts'
 
 /** A two-dimensional convolution over channels-last images; the padding may be negative. */
@@ -32,7 +33,8 @@ export interface ConvGeometry {
 }
 
 export interface ConvShape {
-  /** Whether some window reaches beyond the input. */
+  readonly form: OperandForm
+  /** Whether the input is copied into strips: where some window reaches beyond it, and where bf16 is widened. */
   readonly padded: boolean
   readonly epilogue: EpilogueShape
 }
@@ -57,7 +59,7 @@ export function runsTogether(g: ConvGeometry): boolean {
 const multiplyAddsPerTask = 600_000
 
 export function convSpec(shape: ConvShape): KernelSpec {
-  const key = `conv|${shape.padded}|${epilogueKey(shape.epilogue)}`
+  const key = `conv|${shape.form}|${shape.padded}|${epilogueKey(shape.epilogue)}`
   return { key, build: (target) => buildConv(shape, key, target) }
 }
 
@@ -135,11 +137,12 @@ function buildConv(shape: ConvShape, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const tile = wideTile(target)
   const tileColumns = columnsOf(tile, target)
-  const x = k.buffer('x', 'f32', 'input')
-  const weights = k.buffer('weights', 'f32', 'input')
+  const x = k.buffer('x', elementOf(shape.form), 'input')
+  const copied = copiedElementOf(shape.form)
+  const weights = k.buffer('weights', copied, 'input')
   const epilogue = new EpilogueEmitter(k, shape.epilogue)
   const edge = k.buffer('edge', 'f32', 'scratch')
-  const strip = shape.padded ? k.buffer('strip', 'f32', 'scratch') : undefined
+  const strip = shape.padded ? k.buffer('strip', copied, 'scratch') : undefined
   const [images, rowsPerTask, rowBlocks] = ['images', 'rowsPerTask', 'rowBlocks'].map((n) => k.int(n))
   const [outHeight, outWidth] = ['outHeight', 'outWidth'].map((n) => k.int(n))
   const [panels, groupPanels, panelsPerTask] = ['panels', 'groupPanels', 'panelsPerTask'].map((n) => k.int(n))
@@ -202,6 +205,6 @@ function buildConv(shape: ConvShape, key: string, target: Target): Kernel {
     const out = k.let(add(outFirst, add(mul(image, outImage), mul(firstRow, outRow))))
     k.loop(min(sub(panels, firstPanel), panelsPerTask), (i) => k.call(panelRows, add(firstPanel, i), start, out, rows))
   })
-  const name = `conv_f32_${tile.rows}x${tileColumns}${shape.padded ? '_padded' : ''}${epilogueName(shape.epilogue)}_${target.name}`
+  const name = `conv_${shape.form}_${tile.rows}x${tileColumns}${shape.padded ? '_padded' : ''}${epilogueName(shape.epilogue)}_${target.name}`
   return k.build(name, key)
 }

@@ -1,11 +1,11 @@
 /** Functions that move runs of neighbouring elements: the borders and interiors of padded inputs. */
-import type { KernelBuilder } from '../../build.ts'
+import { type KernelBuilder, kindOf } from '../../build.ts'
 import { add, and, constant, div, ge, lt, max, min, mul, rem, sub } from '../../expression.ts'
 import type { BufferParam, Expr, KernelFunction } from '../../language.ts'
 
 const vectorsPerStep = 4
 
-/** (target, source, count): copies `count` f32 elements. */
+/** (target, source, count): copies `count` elements, converting between f32 and bf16. */
 export function defineCopy(k: KernelBuilder, target: BufferParam, source: BufferParam): KernelFunction {
   return k.function('copy', [{ pointer: target }, { pointer: source }, { int: 'count' }], (to, from, count) => {
     const step = (vectors: number, lanes: number) => {
@@ -24,7 +24,7 @@ export function defineCopy(k: KernelBuilder, target: BufferParam, source: Buffer
 export function defineZero(k: KernelBuilder, target: BufferParam): KernelFunction {
   return k.function('zero', [{ pointer: target }, { int: 'count' }], (to, count) => {
     const step = (vectors: number, lanes: number) => {
-      for (let i = 0; i < vectors; i++) k.store(to, constant('f32', 0, lanes), i * lanes)
+      for (let i = 0; i < vectors; i++) k.store(to, constant(kindOf(target.dtype), 0, lanes), i * lanes)
       k.advance(to, vectors * lanes)
     }
     steps(k, count, step)

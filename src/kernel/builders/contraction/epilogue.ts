@@ -1,12 +1,12 @@
 /** What is done to the elements of a contraction before they are stored: a fused chain with operands of its own. */
-import type { DType } from '../../../base/dtype.ts'
+import type { StorageType } from '../../../base/dtype.ts'
 import { type KernelBuilder, kindOf } from '../../build.ts'
 import { type Chain, chainKey, emitChain, identityChain } from '../../chain.ts'
-import { convert, splat } from '../../expression.ts'
+import { add, convert, splat } from '../../expression.ts'
 import type { BufferParam, Expr, Pointer } from '../../language.ts'
 
 export interface EpilogueOperandShape {
-  readonly dtype: DType
+  readonly dtype: StorageType
   /** Read at the output element's place, at its column, or once. */
   readonly access: 'same' | 'channel' | 'scalar'
 }
@@ -15,7 +15,7 @@ export interface EpilogueShape {
   readonly chain: Chain
   readonly operands: readonly EpilogueOperandShape[]
   /** One for each result of the chain. */
-  readonly outputs: readonly DType[]
+  readonly outputs: readonly StorageType[]
 }
 
 export const plainStore: EpilogueShape = { chain: identityChain, operands: [], outputs: ['f32'] }
@@ -56,6 +56,11 @@ export class EpilogueEmitter {
     this.#outputs = shape.outputs.map((dtype, i) => k.buffer(`y${i}`, dtype, 'output'))
   }
 
+  /** Steps of the chain. */
+  get steps(): number {
+    return this.#shape.chain.steps.length
+  }
+
   /** Declares the constants, which are the kernel's last parameters. */
   declareConstants(): void {
     this.#constants = Array.from({ length: this.#shape.chain.constants }, (_, i) => this.#k.float(`c${i}`))
@@ -73,6 +78,14 @@ export class EpilogueEmitter {
         this.#shape.operands[i].access === 'scalar' ? k.let(k.load(k.point(buffer))) : undefined,
       ),
       outputs: this.#outputs.map((buffer) => k.point(buffer, out)),
+    }
+  }
+
+  /** Fetches `vectors` vectors of each output from element `out` on: they are written soon. */
+  fetch(out: Expr, vectors: number): void {
+    const k = this.#k
+    for (const buffer of this.#outputs) {
+      for (let j = 0; j < vectors; j++) k.prefetch(k.point(buffer, add(out, j * k.lanes)), 'write')
     }
   }
 
@@ -97,9 +110,9 @@ export class EpilogueEmitter {
     })
   }
 
-  /** Computes the chain on `value` and stores its results `offset` elements from the cursors. */
+  /** Computes the chain on what the kernel computed, its first values, and stores its results `offset` elements from the cursors. */
   emit(
-    value: Expr,
+    given: Expr | readonly Expr[],
     cursors: EpilogueCursors,
     columnOperands: readonly (Expr | undefined)[],
     offset: number,
@@ -113,7 +126,13 @@ export class EpilogueEmitter {
     const index = (): Expr => {
       throw new Error('an epilogue knows no index')
     }
-    const results = emitChain(k, this.#shape.chain, [value, ...operands], this.#constants, { lanes, index })
+    const results = emitChain(
+      k,
+      this.#shape.chain,
+      [...(isExpr(given) ? [given] : given), ...operands],
+      this.#constants,
+      { lanes, index },
+    )
     for (const [i, result] of results.entries()) {
       k.store(
         cursors.outputs[i],
@@ -129,4 +148,8 @@ export class EpilogueEmitter {
     const k = this.#k
     return k.let(lanes === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset, lanes, stride))
   }
+}
+
+function isExpr(given: Expr | readonly Expr[]): given is Expr {
+  return !Array.isArray(given)
 }

@@ -2,6 +2,17 @@ export { type ConvGeometry, convCall, convSpec, needsBorder, runsTogether } from
 export { type EpilogueOperandShape, type EpilogueShape, plainStore } from './epilogue.ts'
 export { foldCall, foldSpec } from './fold.ts'
 export { type LeftForm, longestRun, matmulCall, matmulSpec, piecesOf } from './matmul.ts'
-export { type PackedOperand, packCall, packing, packSpec } from './pack.ts'
-export { columnsOf, gradientTile, wideTile } from './tile.ts'
-export { type InputLayout, padCall, padSpec, weightGradientCall, weightGradientSpec } from './weight-gradient.ts'
+export { elementOf, type OperandForm } from './operand-form.ts'
+export { type PackedOperand, type PackForm, packCall, packing, packSpec } from './pack.ts'
+export { pairImagesCall, pairImagesSpec } from './pair-images.ts'
+export { scatterCall, scatterShape, scatterSpec, scatterTile, scatterVectors } from './scatter.ts'
+export { columnsOf, gradientTile, type TileSize, wideTile } from './tile.ts'
+export {
+  packsUpstream,
+  padCall,
+  padSpec,
+  tapsApart,
+  weightGradientCall,
+  weightGradientPieces,
+  weightGradientSpec,
+} from './weight-gradient.ts'

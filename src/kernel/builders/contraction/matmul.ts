@@ -1,10 +1,12 @@
 /** Matrix products: C[batch][m][n] = A[batch][m][k] B[batch][k][n], A through strides, B in panels or direct. */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, div, min, mul, rem, sub } from '../../expression.ts'
 import type { Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import { defineCopy } from './copy.ts'
 import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from './epilogue.ts'
+import { copiedElementOf, elementOf, type OperandForm } from './operand-form.ts'
 import { columnsOf, defineSweep, edgeSize, epilogueSink, wideTile } from './tile.ts'
 
 /** How A lies in memory: neighbours along k, neighbours along m (copied block by block), or neither. */
@@ -12,6 +14,9 @@ export type LeftForm = 'k' | 'm' | 'none'
 
 export interface MatmulShape {
   readonly left: LeftForm
+  readonly form: OperandForm
+  /** Elements of B: packed ones are wide, or pairs. */
+  readonly right: StorageType
   readonly epilogue: EpilogueShape
 }
 
@@ -44,7 +49,7 @@ export function piecesOf(k: number): number {
 const multiplyAddsPerTask = 400_000
 
 export function matmulSpec(shape: MatmulShape): KernelSpec {
-  const key = `matmul|${shape.left}|${epilogueKey(shape.epilogue)}`
+  const key = `matmul|${shape.left}|${shape.form}|${shape.right}|${epilogueKey(shape.epilogue)}`
   return { key, build: (target) => buildMatmul(shape, key, target) }
 }
 
@@ -92,11 +97,11 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const tile = wideTile(target)
   const tileColumns = columnsOf(tile, target)
-  const a = k.buffer('a', 'f32', 'input')
-  const b = k.buffer('b', 'f32', 'input')
+  const a = k.buffer('a', elementOf(shape.form), 'input')
+  const b = k.buffer('b', shape.right, 'input')
   const epilogue = new EpilogueEmitter(k, shape.epilogue)
   const edge = k.buffer('edge', 'f32', 'scratch')
-  const copied = shape.left === 'm' ? k.buffer('block', 'f32', 'scratch') : undefined
+  const copied = shape.left === 'm' ? k.buffer('block', copiedElementOf(shape.form), 'scratch') : undefined
   const [batch, m, n, terms] = ['batch', 'm', 'n', 'k'].map((name) => k.int(name))
   const [aBatch, aRow, aStep] = ['aBatch', 'aRow', 'aStep'].map((name) => k.int(name))
   const [bBatch, bPanel, bStep] = ['bBatch', 'bPanel', 'bStep'].map((name) => k.int(name))
@@ -112,6 +117,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
     aRow: shape.left === 'm' ? 1 : aRow,
     aStep: shape.left === 'k' ? 1 : shape.left === 'm' ? copyStride : aStep,
     bStep,
+    fetchAhead: shape.left === 'k' && target.lanes >= 8,
     outerStep: terms,
     middleStep: terms,
     outRow: n,
@@ -153,7 +159,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
     })
   })
   return k.build(
-    `matmul_f32_${tile.rows}x${tileColumns}_${shape.left}${epilogueName(shape.epilogue)}_${target.name}`,
+    `matmul_${shape.form}_${tile.rows}x${tileColumns}_${shape.left}${epilogueName(shape.epilogue)}_${target.name}`,
     key,
   )
 }

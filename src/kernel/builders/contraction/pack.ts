@@ -3,12 +3,22 @@
  * straight through. Columns behind the last one are zeros. Steps are three nested axes with any strides, so that
  * transposed and flipped weights are packed by the same kernel.
  */
-import { KernelBuilder, type KernelSpec } from '../../build.ts'
+import type { StorageType } from '../../../base/dtype.ts'
+import { bfloat16Pair, exactPair, roundToBfloat16 } from '../../bfloat16.ts'
+import { KernelBuilder, type KernelSpec, kindOf } from '../../build.ts'
 import { add, constant, div, eq, lt, min, mul, rem, sub } from '../../expression.ts'
-import type { Kernel } from '../../language.ts'
+import type { Expr, Kernel, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 
+/**
+ * What becomes of the elements: copied (bf16 is widened), rounded to what a bf16 holds, or two that follow each other in
+ * the innermost steps made the halves of an i32, the first one the lower half.
+ */
+export type PackForm = 'copy' | 'round' | 'pairs'
+
 export interface PackShape {
+  readonly source: StorageType
+  readonly form: PackForm
   /** Whether neighbouring columns are neighbours in memory. */
   readonly unit: boolean
   /** Columns of a panel. */
@@ -26,6 +36,8 @@ export interface PackArguments {
   readonly stepStrides: readonly [number, number, number]
   /** Element of the source that comes first. */
   readonly offset: number
+  /** Elements between the halves of a pair; the steps are those of pairs. */
+  readonly pairStride?: number
 }
 
 const elementsPerTask = 16384
@@ -41,7 +53,7 @@ export function packedSize(shape: PackShape, args: PackArguments): number {
 }
 
 export function packSpec(shape: PackShape): KernelSpec {
-  const key = `pack|${shape.unit}|${shape.columns}`
+  const key = `pack|${shape.source}|${shape.form}|${shape.unit}|${shape.columns}`
   return { key, build: (target) => buildPack(shape, key, target) }
 }
 
@@ -62,6 +74,7 @@ export function packCall(shape: PackShape, args: PackArguments): { params: numbe
     args.columnStride,
     ...args.stepStrides,
     args.offset,
+    ...(shape.form === 'pairs' ? [args.pairStride as number] : []),
   ]
   const size = packedSize(shape, args)
   return { params, tasks: size === 0 ? 0 : Math.ceil(units / perTask), work: size }
@@ -70,8 +83,9 @@ export function packCall(shape: PackShape, args: PackArguments): { params: numbe
 function buildPack(shape: PackShape, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
   const { lanes } = k
-  const source = k.buffer('x', 'f32', 'input')
-  const packed = k.buffer('y', 'f32', 'output')
+  const { form } = shape
+  const source = k.buffer('x', shape.source, 'input')
+  const packed = k.buffer('y', form === 'pairs' || shape.source === 'i32' ? 'i32' : 'f32', 'output')
   const names = [
     'units',
     'perTask',
@@ -86,6 +100,16 @@ function buildPack(shape: PackShape, key: string, target: Target): Kernel {
   const [units, perTask, panels, outer, middle, inner, columns, groupStride, columnStride] = names.map((n) => k.int(n))
   const [outerStride, middleStride, innerStride] = ['outerStride', 'middleStride', 'innerStride'].map((n) => k.int(n))
   const offset = k.int('offset')
+  const pairStride = form === 'pairs' ? k.int('pairStride') : undefined
+
+  /** What is stored for the elements that `load` reads from a cursor. */
+  const packedValue = (from: Pointer, load: (at: Pointer) => Expr): Expr => {
+    const first = k.let(load(from))
+    if (form === 'copy') return first
+    if (pairStride === undefined) return roundToBfloat16(k, first)
+    const second = k.let(load(k.pointFrom(from, pairStride)))
+    return shape.source === 'bf16' ? exactPair(first, second) : bfloat16Pair(k, first, second)
+  }
 
   const full = k.function('full', [{ pointer: source }, { pointer: packed }], (from, to) => {
     const stride = shape.unit ? undefined : k.variable(columnStride, 'stride').value
@@ -93,10 +117,8 @@ function buildPack(shape: PackShape, key: string, target: Target): Kernel {
     k.repeat(inner, () => {
       for (let j = 0; j < shape.columns; j += lanes) {
         const at = j === 0 || stride === undefined ? from : k.pointFrom(from, mul(stride, j))
-        const value =
-          lanes === 1
-            ? k.load(at, stride === undefined ? j : 0)
-            : k.loadVector(at, stride === undefined ? j : 0, lanes, stride)
+        const first = stride === undefined ? j : 0
+        const value = packedValue(at, (p) => (lanes === 1 ? k.load(p, first) : k.loadVector(p, first, lanes, stride)))
         k.store(to, k.let(value), j)
       }
       k.advance(from, step)
@@ -109,8 +131,12 @@ function buildPack(shape: PackShape, key: string, target: Target): Kernel {
       k.loop(constant('i32', shape.columns), (j) => {
         k.if(
           lt(j, count),
-          () => k.store(to, k.load(at)),
-          () => k.store(to, constant('f32', 0)),
+          () =>
+            k.store(
+              to,
+              packedValue(at, (p) => k.load(p)),
+            ),
+          () => k.store(to, constant(kindOf(packed.dtype), 0)),
         )
         k.advance(at, columnStride)
         k.advance(to, 1)
@@ -138,13 +164,13 @@ function buildPack(shape: PackShape, key: string, target: Target): Kernel {
       )
     })
   })
-  return k.build(`pack${shape.columns}${shape.unit ? '' : '_strided'}_${target.name}`, key)
+  return k.build(`pack_${form}_${shape.source}_${shape.columns}${shape.unit ? '' : '_strided'}_${target.name}`, key)
 }
 
 export type PackedOperand = { readonly shape: PackShape; readonly args: PackArguments; readonly size: number }
 
 /** How to pack an operand for a tile. */
-export function packing(columns: number, args: PackArguments): PackedOperand {
-  const shape: PackShape = { unit: args.columnStride === 1, columns }
+export function packing(columns: number, args: PackArguments, source: StorageType, form: PackForm): PackedOperand {
+  const shape: PackShape = { source, form, unit: args.columnStride === 1, columns }
   return { shape, args, size: packedSize(shape, args) }
 }

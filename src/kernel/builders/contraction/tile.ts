@@ -4,7 +4,7 @@
  * after a few of them), the innermost block holds one step (unrolled, older V8 moves all loads to its top and spills).
  */
 import type { KernelBuilder, Variable } from '../../build.ts'
-import { add, constant, div, eq, fma, le, lt, mul, select, splat } from '../../expression.ts'
+import { add, constant, div, dot2, eq, fma, le, lt, mul, select, splat } from '../../expression.ts'
 import type { BufferParam, Expr, KernelFunction, Pointer } from '../../language.ts'
 import type { Target } from '../../target.ts'
 import type { EpilogueEmitter } from './epilogue.ts'
@@ -15,11 +15,16 @@ export interface TileSize {
   readonly vectors: number
 }
 
-/** Tile of products whose rows are pixels: two vectors wide, as high as the registers allow. */
+/** The highest tile of this width that the registers allow, 14 rows at most: more bring nothing and are more code. */
+export function tileOf(target: Target, vectors: number): TileSize {
+  // The vectors of B and the splat of A; without fused multiply-add also the product, and room for loads made early.
+  const held = vectors + (target.fma ? 1 : 4)
+  return { rows: Math.max(1, Math.min(14, Math.floor((target.registers - held) / vectors))), vectors }
+}
+
+/** Tile of products whose rows are pixels: two vectors wide. */
 export function wideTile(target: Target): TileSize {
-  // Two for B, one for the splat of A; without fused multiply-add also the product, and room for loads made early.
-  const held = target.fma ? 3 : 6
-  return { rows: Math.max(1, Math.min(14, Math.floor((target.registers - held) / 2))), vectors: 2 }
+  return tileOf(target, 2)
 }
 
 /** Tile of weight gradients: rows are neighbours in memory, so without fused multiply-add few rows and more columns win. */
@@ -34,6 +39,10 @@ export function columnsOf(tile: TileSize, target: Target): number {
 
 /** What becomes of sums. */
 export interface Sink {
+  /** More than a store: in a tall tile it is better shared by all heights than repeated in each. */
+  readonly long?: boolean
+  /** Fetches the lines that `tile` is going to write for so many rows. */
+  prepare?(out: Expr, rows: number, vectors: number): void
   /** Stores vectors sums[row][vector]; the first element is output element `out` in column `column`, rows are `row` apart. */
   tile(sums: readonly (readonly Expr[])[], out: Expr, column: Expr): void
   /** Stores one sum, `offset` columns from output element `out` in column `column`. */
@@ -43,6 +52,10 @@ export interface Sink {
 /** Sums go through an epilogue into its outputs. */
 export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow: Expr): Sink {
   return {
+    long: epilogue.steps > 0,
+    prepare(out, rows, vectors) {
+      for (let i = 0; i < rows; i++) epilogue.fetch(k.let(add(out, mul(outRow, i))), vectors)
+    },
     tile(sums, out, column) {
       const first = epilogue.open(out, column)
       const rows = sums.map((_, i) => (i === 0 ? first : epilogue.shift(first, mul(outRow, i))))
@@ -54,6 +67,22 @@ export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow
     element(sum, out, column, offset) {
       const cursors = epilogue.open(k.let(add(out, offset)), k.let(add(column, offset)))
       epilogue.emit(sum, cursors, epilogue.columnOperands(cursors, 0, 1), 0, 1)
+    },
+  }
+}
+
+/** Sums are stored as they are. Only for sweeps over whole columns. */
+export function storeSink(k: KernelBuilder, output: BufferParam, outRow: Expr): Sink {
+  return {
+    tile(sums, out) {
+      const first = k.point(output, out)
+      for (const [i, row] of sums.entries()) {
+        const pointer = i === 0 ? first : k.pointFrom(first, mul(outRow, i))
+        for (const [j, sum] of row.entries()) k.store(pointer, sum, j * k.lanes)
+      }
+    },
+    element() {
+      throw new Error('a sweep over whole columns has no last ones')
     },
   }
 }
@@ -93,8 +122,10 @@ export interface SweepSpec {
   readonly aRow: Expr | number
   /** Elements of A between neighbouring steps of the innermost loop. */
   readonly aStep: Expr | number
-  /** Elements of B from one step to the next; B is read straight through all loops. */
+  /** Elements of B from one step to the next; B is read straight through all loops, but for the gaps. */
   readonly bStep: Expr | number
+  /** Whether elements of B are skipped behind every innermost and every middle loop: two more arguments say how many. */
+  readonly bGaps?: boolean
   /** Elements of A between positions of the outer and the middle loop. */
   readonly outerStep: Expr
   readonly middleStep: Expr
@@ -103,6 +134,10 @@ export interface SweepSpec {
   readonly sink: Sink
   /** Room for one tile, where the last columns do not fill it. */
   readonly edge: BufferParam
+  /** Rows of A follow each other without gaps: while a tile is computed, the next one is fetched. */
+  readonly fetchAhead?: boolean
+  /** Every call covers all columns of the tile. */
+  readonly wholeColumns?: boolean
 }
 
 /** Elements of the edge scratch of a tile. */
@@ -110,27 +145,37 @@ export function edgeSize(tile: TileSize, target: Target): number {
   return tile.rows * columnsOf(tile, target)
 }
 
+/** Vectors of a tile up to which every height has its own epilogue. */
+const longestTile = 12
+
+/** Names of the arguments that say how many elements of B are skipped. */
+function gapNames(spec: SweepSpec): readonly string[] {
+  return spec.bGaps === true ? ['innerGap', 'middleGap'] : []
+}
+
 /**
- * Defines a function (a, b, out, column, columns, count, outer, middle, run): `count` rows by `columns` columns (at most
+ * Defines a function (a, b, out, column, columns, count, outer, middle, run, gaps): `count` rows by `columns` columns (at most
  * those of the tile), cut into tiles of nearly equal height. Each sum has outer × middle × run terms, added in that order.
  */
 export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   const { tile } = spec
-  const finish = defineFinish(k, spec)
-  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, undefined))
-  const edges = Array.from({ length: tile.vectors }, (_, j) => ({
+  const finish = spec.wholeColumns === true ? undefined : defineFinish(k, spec)
+  // Written out for each row of each height, a long epilogue would be most of the code.
+  const shared = spec.sink.long === true && tile.rows * tile.vectors > longestTile ? defineShared(k, spec) : undefined
+  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, shared))
+  const edges = Array.from({ length: finish === undefined ? 0 : tile.vectors }, (_, j) => ({
     tall: defineTile(k, spec, tile.rows, j + 1, finish),
     single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, finish),
   }))
-  const ints = ['out', 'column', 'columns', 'count', 'outer', 'middle', 'run'] as const
+  const ints = ['out', 'column', 'columns', 'count', 'outer', 'middle', 'run', ...gapNames(spec)]
   const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
   return k.function('sweep', declarations, (...params) => {
     const [firstA, b] = params as unknown as [Pointer, Pointer]
-    const [out, column, columns, count, outer, middle, run] = params.slice(2) as Expr[]
+    const [out, column, columns, count, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const a = k.pointFrom(firstA)
     const place = k.variable(out, 'place')
     const use = (callee: KernelFunction, height: Expr | number) => {
-      k.call(callee, a, b, place.value, column, columns, outer, middle, run)
+      k.call(callee, a, b, place.value, column, columns, outer, middle, run, ...gaps)
       k.advance(a, mul(mulOperand(spec.aRow), height))
       k.set(place, add(place.value, mul(spec.outRow, height)))
     }
@@ -167,7 +212,8 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
           () => part(vectors + 1),
         )
     }
-    k.if(eq(columns, tile.vectors * k.lanes), whole, () => part(1))
+    if (finish === undefined) whole()
+    else k.if(eq(columns, tile.vectors * k.lanes), whole, () => part(1))
   })
 }
 
@@ -183,14 +229,17 @@ function defineTile(
   vectors: number,
   finish: KernelFunction | undefined,
 ): KernelFunction {
-  const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run'] as const
+  const whole = vectors === spec.tile.vectors && finish?.name !== 'finish'
+  const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run', ...gapNames(spec)]
   const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
-  const name = `${finish === undefined ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
+  const name = `${whole ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
   return k.function(name, declarations, (...params) => {
     const [atOuter, firstB] = params as unknown as [Pointer, Pointer]
-    const [out, column, columns, outer, middle, run] = params.slice(2) as Expr[]
+    const [out, column, columns, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const b = k.pointFrom(firstB)
     const zero = constant('f32', 0, k.lanes)
+    // Integers are pairs of bf16.
+    const product = spec.a.dtype === 'i32' ? dot2 : fma
     const sums: Variable[][] = []
     for (let i = 0; i < rows; i++) sums.push(Array.from({ length: vectors }, (_, j) => k.variable(zero, `s${i}_${j}_`)))
     // Copies of parameters into locals: a printer may read a parameter from memory each time.
@@ -202,6 +251,8 @@ function defineTile(
     const offsets = Array.from({ length: rows }, (_, i) =>
       typeof aRow === 'number' ? i * aRow : k.let(mul(aRow, i), 'row'),
     )
+    if (whole && k.lanes >= 8) spec.sink.prepare?.(out, rows, vectors)
+    const ahead = spec.fetchAhead === true ? k.pointFrom(atOuter, mul(mulOperand(aRow), rows)) : undefined
     k.repeat(outer, () => {
       const atMiddle = k.pointFrom(atOuter)
       k.repeat(middle, () => {
@@ -213,14 +264,20 @@ function defineTile(
             const value =
               typeof offset === 'number' ? k.load(a, offset) : i === 0 ? k.load(a) : k.load(k.pointFrom(a, offset))
             const left = k.let(splat(value, k.lanes), 'a')
-            for (const [j, sum] of sums[i].entries()) k.set(sum, fma(left, right[j], sum.value))
+            for (const [j, sum] of sums[i].entries()) k.set(sum, product(left, right[j], sum.value))
           }
           k.advance(a, aStep)
           k.advance(b, bStep)
+          if (ahead !== undefined) {
+            k.prefetch(ahead)
+            k.advance(ahead, rows)
+          }
         })
         k.advance(atMiddle, spec.middleStep)
+        if (spec.bGaps === true) k.advance(b, gaps[0])
       })
       k.advance(atOuter, spec.outerStep)
+      if (spec.bGaps === true) k.advance(b, gaps[1])
     })
     if (finish === undefined) {
       spec.sink.tile(
@@ -235,6 +292,21 @@ function defineTile(
       for (const [j, sum] of row.entries()) k.store(edge, sum.value, (i * spec.tile.vectors + j) * k.lanes)
     }
     k.call(finish, out, column, rows, columns)
+  })
+}
+
+/** Hands the sums in the edge scratch, whole rows of the tile, to the sink one vector after the other. */
+function defineShared(k: KernelBuilder, spec: SweepSpec): KernelFunction {
+  const ints = [{ int: 'out' }, { int: 'column' }, { int: 'rows' }, { int: 'columns' }] as const
+  return k.function('shared', ints, (out, column, rows) => {
+    const edge = k.point(spec.edge)
+    const line = k.variable(out, 'line')
+    k.repeat(rows, () => {
+      const sums = Array.from({ length: spec.tile.vectors }, (_, j) => k.let(k.loadVector(edge, j * k.lanes)))
+      spec.sink.tile([sums], line.value, column)
+      k.advance(edge, columnsOf(spec.tile, k.target))
+      k.set(line, add(line.value, spec.outRow))
+    })
   })
 }
 

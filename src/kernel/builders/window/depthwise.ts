@@ -3,6 +3,7 @@
  * handled by shorter loops over the taps, not by a border: the input is read where it lies. With a multiplier m, output
  * channels c·m … c·m + m-1 belong to input channel c (`spread`); the input gradient adds them up again (`fold`).
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec } from '../../build.ts'
 import { add, constant, div, fma, max, min, mul, rem, sub } from '../../expression.ts'
 import type { BufferParam, Expr, Kernel, KernelFunction, Pointer } from '../../language.ts'
@@ -10,6 +11,8 @@ import type { Target } from '../../target.ts'
 import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from '../contraction/epilogue.ts'
 
 export interface DepthwiseShape {
+  readonly x: StorageType
+  readonly weights: StorageType
   readonly multiplier: 'none' | 'spread' | 'fold'
   /** What the code for whole windows has as constants; undefined with a multiplier. */
   readonly inside: Inside | undefined
@@ -32,8 +35,9 @@ export function depthwiseShape(
   g: DepthwiseArguments,
   multiplied: 'spread' | 'fold',
   epilogue: EpilogueShape,
+  elements: { readonly x: StorageType; readonly weights: StorageType },
 ): DepthwiseShape {
-  if (g.multiplier > 1) return { multiplier: multiplied, inside: undefined, epilogue }
+  if (g.multiplier > 1) return { ...elements, multiplier: multiplied, inside: undefined, epilogue }
   const inside: Inside = {
     channels: g.channels,
     kernelColumns: g.kernel[1],
@@ -42,7 +46,7 @@ export function depthwiseShape(
     tap: g.weights.tap,
     dilationRows: g.dilation[0],
   }
-  return { multiplier: 'none', inside, epilogue }
+  return { ...elements, multiplier: 'none', inside, epilogue }
 }
 
 export interface DepthwiseArguments {
@@ -63,14 +67,27 @@ export interface DepthwiseArguments {
   readonly weights: { readonly first: number; readonly row: number; readonly tap: number }
 }
 
-const pixelsInRegisters = 4
-/** Taps computed at once where neighbouring pixels read neighbouring inputs, so that each input is loaded once. */
-const tapsTogether = 3
 const elementsPerTask = 16384
+
+/** What is kept in registers for whole windows. */
+interface Blocking {
+  /** Neighbouring pixels, the most first: what is left of a row takes the next smaller number. */
+  readonly pixels: readonly number[]
+  /** Taps computed at once where neighbouring pixels read neighbouring inputs, so that each input is loaded once. */
+  readonly taps: number
+}
+
+function blocking(target: Target, kernelColumns: number): Blocking {
+  if (target.registers < 32) return { pixels: [4], taps: 3 }
+  return kernelColumns <= 4 ? { pixels: [8, 4, 2], taps: 4 } : { pixels: [14, 7, 3], taps: 7 }
+}
+
+/** Vectors of channels that a single pixel at an edge takes at once: sums that do not wait for each other. */
+const edgeVectors = 4
 
 export function depthwiseSpec(shape: DepthwiseShape): KernelSpec {
   const inside = shape.inside === undefined ? '' : Object.values(shape.inside)
-  const key = `depthwise|${shape.multiplier}|${inside}|${epilogueKey(shape.epilogue)}`
+  const key = `depthwise|${shape.x}|${shape.weights}|${shape.multiplier}|${inside}|${epilogueKey(shape.epilogue)}`
   return { key, build: (target) => buildDepthwise(shape, key, target) }
 }
 
@@ -124,8 +141,8 @@ export function depthwiseCall(shape: DepthwiseShape, g: DepthwiseArguments) {
 
 function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Kernel {
   const k = new KernelBuilder(target)
-  const x = k.buffer('x', 'f32', 'input')
-  const weights = k.buffer('weights', 'f32', 'input')
+  const x = k.buffer('x', shape.x, 'input')
+  const weights = k.buffer('weights', shape.weights, 'input')
   const epilogue = new EpilogueEmitter(k, shape.epilogue)
   const [rowsPerTask, blocks, height, width] = ['rowsPerTask', 'blocks', 'height', 'width'].map((n) => k.int(n))
   const [channels, multiplier, pixel] = ['channels', 'multiplier', 'pixel'].map((n) => k.int(n))
@@ -162,9 +179,9 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
 
       const strideX = shape.multiplier === 'fold' ? multiplier : undefined
 
-      /** Sums of one output channel a lane, from pointers at its first tap. */
-      const sums = (fromX: Pointer, fromWeight: Pointer, wide: number): readonly Expr[] => {
-        const results = offsets.map(() => k.variable(constant('f32', 0, wide), 'sum'))
+      /** Sums of one output channel a lane, from pointers at its first tap: of the pixels, or of neighbouring vectors. */
+      const sums = (fromX: Pointer, fromWeight: Pointer, wide: number, vectors = 1): readonly Expr[] => {
+        const results = Array.from({ length: count * vectors }, () => k.variable(constant('f32', 0, wide), 'sum'))
         const taken = (atX: Pointer, atWeight: Pointer) => {
           const lineX = k.pointFrom(atX)
           const lineWeight = k.pointFrom(atWeight)
@@ -172,10 +189,17 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
             const tapX = k.pointFrom(lineX)
             const tapWeight = k.pointFrom(lineWeight)
             k.repeat(taps, () => {
-              const weight = k.let(load(tapWeight, wide, plain ? undefined : multiplier))
-              for (const [i, sum] of results.entries()) {
-                const at = i === 0 ? tapX : k.pointFrom(tapX, offsets[i])
-                k.set(sum, fma(k.let(load(at, wide, strideX)), weight, sum.value))
+              if (vectors > 1) {
+                for (const [j, sum] of results.entries()) {
+                  const weight = k.let(k.loadVector(tapWeight, j * wide))
+                  k.set(sum, fma(k.let(k.loadVector(tapX, j * wide)), weight, sum.value))
+                }
+              } else {
+                const weight = k.let(load(tapWeight, wide, plain ? undefined : multiplier))
+                for (const [i, sum] of results.entries()) {
+                  const at = i === 0 ? tapX : k.pointFrom(tapX, offsets[i])
+                  k.set(sum, fma(k.let(load(at, wide, strideX)), weight, sum.value))
+                }
               }
               k.advance(tapX, tapStep)
               k.advance(tapWeight, weightTap)
@@ -220,17 +244,40 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
           k.advance(fromWeight, 1)
         })
       }
-      if (lanes > 1) k.loop(div(channels, lanes), (i) => part(k.let(mul(i, lanes)), lanes))
-      const done = lanes > 1 ? k.let(mul(div(channels, lanes), lanes)) : constant('i32', 0)
-      k.loop(lanes > 1 ? rem(channels, lanes) : channels, (i) => part(k.let(add(done, i)), 1))
+      const next = k.variable(constant('i32', 0), 'channel')
+      if (plain && count === 1 && lanes > 1) {
+        const wide = lanes * edgeVectors
+        k.repeat(div(channels, wide), () => {
+          const channel = next.value
+          const values = sums(k.pointFrom(firstX, channel), k.pointFrom(firstWeight, channel), lanes, edgeVectors)
+          const first = epilogue.open(k.let(add(out, channel)), channel)
+          for (const [j, value] of values.entries()) {
+            epilogue.emit(value, first, epilogue.columnOperands(first, j * lanes, lanes), j * lanes, lanes)
+          }
+          k.set(next, add(channel, wide))
+        })
+      }
+      if (lanes > 1) {
+        k.repeat(div(sub(channels, next.value), lanes), () => {
+          part(k.let(next.value), lanes)
+          k.set(next, add(next.value, lanes))
+        })
+      }
+      k.repeat(sub(channels, next.value), () => {
+        part(k.let(next.value), 1)
+        k.set(next, add(next.value, 1))
+      })
     })
   }
   const one = pixels(1)
-  const several = pixels(pixelsInRegisters)
-  const whole =
-    shape.inside === undefined
-      ? undefined
-      : defineWhole(k, shape.inside, x, weights, epilogue, outPixel, width, weightRow)
+  // Without constants a few pixels at a time are all that is worth it.
+  const { inside } = shape
+  const sizes = inside === undefined ? [4] : blocking(target, inside.kernelColumns).pixels
+  const several = sizes.map((size) =>
+    inside === undefined
+      ? pixels(size)
+      : defineWhole(k, size, inside, x, weights, epilogue, outPixel, width, weightRow),
+  )
 
   // Taps of an axis inside the input for a window that starts at `start` (maybe before the input): from, up to.
   const clip = (start: Expr, extent: Expr, taps: Expr, dilation: Expr): [Expr, Expr] => {
@@ -253,16 +300,18 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
       k.call(one, fromX, fromWeight, add(out, mul(column, outPixel)), rows, sub(to, from))
     }
     k.loop(interiorFirst, (i) => single(i))
-    const count = k.let(sub(interiorEnd, interiorFirst))
-    const tiles = k.let(div(count, pixelsInRegisters))
-    k.loop(tiles, (i) => {
-      const column = k.let(add(interiorFirst, mul(i, pixelsInRegisters)))
-      const fromX = k.point(x, mul(add(inputRow, sub(mul(column, strideColumns), left)), pixel))
-      const weight = k.point(weights, weightAt)
-      if (whole === undefined) k.call(several, fromX, weight, add(out, mul(column, outPixel)), rows, kernelColumns)
-      else k.call(whole, fromX, weight, add(out, mul(column, outPixel)), rows)
-    })
-    k.range(k.let(add(interiorFirst, mul(tiles, pixelsInRegisters))), outWidth, (i) => single(i))
+    const next = k.variable(interiorFirst, 'column')
+    for (const [i, size] of sizes.entries()) {
+      k.repeat(div(sub(interiorEnd, next.value), size), () => {
+        const column = next.value
+        const fromX = k.point(x, mul(add(inputRow, sub(mul(column, strideColumns), left)), pixel))
+        const weight = k.point(weights, weightAt)
+        const taps = inside === undefined ? [kernelColumns] : []
+        k.call(several[i], fromX, weight, add(out, mul(column, outPixel)), rows, ...taps)
+        k.set(next, add(column, size))
+      })
+    }
+    k.range(next.value, outWidth, (i) => single(i))
   })
   k.task((task) => {
     const image = k.let(div(task, blocks))
@@ -270,15 +319,13 @@ function buildDepthwise(shape: DepthwiseShape, key: string, target: Target): Ker
     k.loop(min(sub(outHeight, first), rowsPerTask), (i) => k.call(line, image, add(first, i)))
   })
   const suffix = plain ? '' : `_${shape.multiplier}`
-  return k.build(
-    `depthwise_f32_${pixelsInRegisters}x${lanes}${suffix}${epilogueName(shape.epilogue)}_${target.name}`,
-    key,
-  )
+  return k.build(`depthwise_f32_${sizes[0]}x${lanes}${suffix}${epilogueName(shape.epilogue)}_${target.name}`, key)
 }
 
-/** `pixelsInRegisters` neighbouring pixels whose windows lie inside: (x, weights, out, rows of the kernel). */
+/** `pixels` neighbouring pixels whose windows lie inside: (x, weights, out, rows of the kernel). */
 function defineWhole(
   k: KernelBuilder,
+  pixels: number,
   { channels, kernelColumns, stride, dilation, tap: tapStep, dilationRows }: Inside,
   x: BufferParam,
   weights: BufferParam,
@@ -288,30 +335,34 @@ function defineWhole(
   weightRow: Expr,
 ): KernelFunction {
   const { lanes } = k
-  // Neighbours that share inputs take several taps at once; the inputs of more than three taps do not fit the registers.
-  const together = stride === dilation ? tapsTogether : 1
+  // Neighbours that share inputs take several taps at once, as many as the registers hold.
+  const together = stride === dilation ? Math.min(kernelColumns, blocking(k.target, kernelColumns).taps) : 1
   const declarations = [{ pointer: x }, { pointer: weights }, { int: 'out' }, { int: 'rows' }] as const
-  return k.function('whole', declarations, (firstX, firstWeight, out, rows) => {
+  return k.function(`whole${pixels}`, declarations, (firstX, firstWeight, out, rows) => {
     const lineStep = k.let(mul(width, channels * dilationRows))
     const rowStep = k.variable(weightRow, 'weightRow').value
     const part = (channel: Expr, wide: number) => {
       const load = (pointer: Pointer, offset: number) =>
         k.let(wide === 1 ? k.load(pointer, offset) : k.loadVector(pointer, offset))
-      const sums = Array.from({ length: pixelsInRegisters }, () => k.variable(constant('f32', 0, wide), 'sum'))
+      const sums = Array.from({ length: pixels }, () => k.variable(constant('f32', 0, wide), 'sum'))
       const lineX = k.pointFrom(firstX, channel)
       const lineWeight = k.pointFrom(firstWeight, channel)
       const taps = (count: number, atX: Pointer, atWeight: Pointer) => {
         // Offsets are not negative: a kernel read backwards has its pointer at the last of these taps.
         const last = tapStep < 0 ? count - 1 : 0
-        const inputs = new Map<number, Expr>()
-        for (let tap = 0; tap < count; tap++) {
-          const weight = load(atWeight, Math.abs(last - tap) * Math.abs(tapStep))
-          for (const [i, sum] of sums.entries()) {
+        const held = Array.from({ length: count }, (_, tap) => load(atWeight, Math.abs(last - tap) * Math.abs(tapStep)))
+        // Place by place, so that an input is in a register only while it is used.
+        const places = new Map<number, [pixel: number, tap: number][]>()
+        for (let i = 0; i < pixels; i++) {
+          for (let tap = 0; tap < count; tap++) {
             const place = i * stride + tap * dilation
-            const value = inputs.get(place) ?? load(atX, place * channels)
-            inputs.set(place, value)
-            k.set(sum, fma(value, weight, sum.value))
+            places.set(place, [...(places.get(place) ?? []), [i, tap]])
           }
+        }
+        for (const place of [...places.keys()].sort((a, b) => a - b)) {
+          const value = load(atX, place * channels)
+          for (const [i, tap] of places.get(place) as [number, number][])
+            k.set(sums[i], fma(value, held[tap], sums[i].value))
         }
       }
       k.repeat(rows, () => {

@@ -2,6 +2,7 @@
  * Pooling windows, vectors along channels. Forward passes read windows; gradients walk the same windows and write into
  * them. Windows at the edges are shortened, so padding is never read; small windows inside are straight-line code.
  */
+import type { StorageType } from '../../../base/dtype.ts'
 import { KernelBuilder, type KernelSpec, type Variable } from '../../build.ts'
 import {
   add,
@@ -21,8 +22,9 @@ import {
   splat,
   sub,
 } from '../../expression.ts'
-import type { BufferParam, Expr, Kernel, Pointer } from '../../language.ts'
+import type { BufferParam, Expr, Kernel } from '../../language.ts'
 import type { Target } from '../../target.ts'
+import { EpilogueEmitter, type EpilogueShape, epilogueKey, epilogueName } from '../contraction/epilogue.ts'
 
 /**
  * `max`, `mean`: x → y. `maxGradient`: x, y, dy → dx, to the first largest element of each window. `meanGradient`: dy →
@@ -32,10 +34,14 @@ export type PoolMode = 'max' | 'mean' | 'maxGradient' | 'meanGradient' | 'maxGat
 
 export interface PoolShape {
   readonly mode: PoolMode
+  /** Elements of x, y and the upstream gradient, those that the mode has. */
+  readonly inputs: readonly StorageType[]
   /** Extents of small windows, which are unrolled; undefined for any others. */
   readonly unrolled: readonly [number, number] | undefined
   /** Whether windows share elements. */
   readonly overlapping: boolean
+  /** What is done to elements before they are stored; only where each is written once. */
+  readonly epilogue: EpilogueShape
 }
 
 export interface PoolArguments {
@@ -57,17 +63,31 @@ const elementsPerTask = 16384
 const channelsPerTask = 32
 const imagesEnough = 8
 
-export function poolShape(mode: PoolMode, g: PoolArguments): PoolShape {
+function overlap({ kernel, stride }: PoolArguments): boolean {
+  return stride[0] < kernel[0] || stride[1] < kernel[1]
+}
+
+export function poolShape(
+  mode: PoolMode,
+  g: PoolArguments,
+  inputs: readonly StorageType[],
+  epilogue: EpilogueShape,
+): PoolShape {
   const [rows, columns] = g.kernel
-  return {
-    mode,
-    unrolled: rows * columns <= largestUnrolled ? [rows, columns] : undefined,
-    overlapping: g.stride[0] < rows || g.stride[1] < columns,
-  }
+  const unrolled: [number, number] | undefined = rows * columns <= largestUnrolled ? [rows, columns] : undefined
+  return { mode, inputs, unrolled, overlapping: overlap(g), epilogue }
+}
+
+/** Whether the windows tile the input: every element belongs to one of them, none to two. */
+export function windowsTile(g: PoolArguments): boolean {
+  const covers = (axis: 0 | 1, extent: number, count: number) =>
+    g.before[axis] === 0 && g.kernel[axis] === g.stride[axis] && count * g.stride[axis] === extent
+  return covers(0, g.height, g.outHeight) && covers(1, g.width, g.outWidth)
 }
 
 export function poolSpec(shape: PoolShape): KernelSpec {
-  const key = `pool|${shape.mode}|${shape.unrolled ?? 'any'}|${writesInput(shape.mode) && shape.overlapping}`
+  const { mode, inputs, unrolled, overlapping, epilogue } = shape
+  const key = `pool|${mode}|${inputs}|${unrolled ?? 'any'}|${writesInput(mode) && overlapping}|${epilogueKey(epilogue)}`
   return { key, build: (target) => buildPool(shape, key, target) }
 }
 
@@ -85,9 +105,6 @@ export function poolCall(shape: PoolShape, g: PoolArguments) {
   const blocks = Math.ceil(g.outHeight / Math.max(1, rows))
   const channels = scatter && g.images < imagesEnough ? Math.min(g.channels, channelsPerTask) : g.channels
   const channelBlocks = Math.ceil(g.channels / channels)
-  const covers = (axis: 0 | 1, extent: number, count: number) =>
-    g.before[axis] === 0 && g.kernel[axis] === g.stride[axis] && count * g.stride[axis] === extent
-  const everywhere = covers(0, g.height, g.outHeight) && covers(1, g.width, g.outWidth)
   const params = [
     rows,
     blocks,
@@ -101,7 +118,7 @@ export function poolCall(shape: PoolShape, g: PoolArguments) {
     ...g.before,
     g.outHeight,
     g.outWidth,
-    everywhere && !shape.overlapping ? 0 : 1,
+    windowsTile(g) ? 0 : 1,
     g.countIncludePad ? 1 : 0,
   ]
   const outputs = g.images * g.outHeight * perRow
@@ -114,7 +131,6 @@ interface Streams {
   readonly x: BufferParam | undefined
   readonly y: BufferParam | undefined
   readonly upstream: BufferParam | undefined
-  readonly result: BufferParam
 }
 
 function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
@@ -122,14 +138,15 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
   const { mode, unrolled } = shape
   const { lanes } = k
   const scatter = writesInput(mode)
+  const inputs = [...shape.inputs]
   const input = (name: string, ...modes: PoolMode[]) =>
-    modes.includes(mode) ? k.buffer(name, 'f32', 'input') : undefined
+    modes.includes(mode) ? k.buffer(name, inputs.shift() as StorageType, 'input') : undefined
   const streams: Streams = {
     x: input('x', 'max', 'mean', 'maxGradient', 'maxGather'),
     y: input('y', 'maxGradient', 'maxGather'),
     upstream: input('upstream', 'maxGradient', 'meanGradient', 'maxGather'),
-    result: k.buffer('result', 'f32', 'output'),
   }
+  const epilogue = new EpilogueEmitter(k, shape.epilogue)
   const [rowsPerTask, blocks] = ['rowsPerTask', 'blocks'].map((n) => k.int(n))
   const [channelsOfTask, channelBlocks] = ['channelsPerTask', 'channelBlocks'].map((n) => k.int(n))
   const [height, width, channels] = ['height', 'width', 'channels'].map((n) => k.int(n))
@@ -137,11 +154,13 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
   const [strideRows, strideColumns] = ['strideRows', 'strideColumns'].map((n) => k.int(n))
   const [top, left, outHeight, outWidth] = ['top', 'left', 'outHeight', 'outWidth'].map((n) => k.int(n))
   const [zeroFirst, includePad] = ['zeroFirst', 'includePad'].map((n) => k.int(n))
+  epilogue.declareConstants()
 
   /** What a window does with its taps; `each` runs its body for every tap with the tap's distance from the first. */
   const lower = (
     at: Expr,
     out: Expr,
+    channel: Expr,
     wide: number,
     scale: Expr,
     each: (body: (distance: Expr) => void) => void,
@@ -150,14 +169,21 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
       const pointer = k.point(buffer, index)
       return k.let(wide === 1 ? k.load(pointer) : k.loadVector(pointer))
     }
-    const write = (pointer: Pointer, value: Expr) => k.store(pointer, value, 0, wide)
+    const write = (element: Expr, value: Expr) => {
+      const cursors = epilogue.open(element, channel)
+      epilogue.emit(value, cursors, epilogue.columnOperands(cursors, 0, wide), 0, wide)
+    }
     const tap = (buffer: BufferParam | undefined, distance: Expr) =>
       read(buffer as BufferParam, k.let(add(at, distance)))
     /** Gives a tap of the result its part. */
     const give = (distance: Expr, value: Expr) => {
-      const pointer = k.point(streams.result, k.let(add(at, distance)))
-      if (!shape.overlapping) write(pointer, value)
-      else write(pointer, add(wide === 1 ? k.load(pointer) : k.loadVector(pointer), value))
+      const element = k.let(add(at, distance))
+      if (!shape.overlapping) {
+        write(element, value)
+        return
+      }
+      const [pointer] = epilogue.open(element, channel).outputs
+      k.store(pointer, add(wide === 1 ? k.load(pointer) : k.loadVector(pointer), value), 0, wide)
     }
     const number = (value: number) => constant('f32', value, wide)
     switch (mode) {
@@ -168,13 +194,13 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
           // A NaN wins, wherever it stands.
           k.set(best, select(ne(value, value), value, max(best.value, value)))
         })
-        write(k.point(streams.result, out), best.value)
+        write(out, best.value)
         return
       }
       case 'mean': {
         const sum = k.variable(number(0), 'sum')
         each((distance) => k.set(sum, add(sum.value, tap(streams.x, distance))))
-        write(k.point(streams.result, out), mul(sum.value, splat(scale, wide)))
+        write(out, mul(sum.value, splat(scale, wide)))
         return
       }
       case 'meanGradient': {
@@ -202,7 +228,7 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
           k.set(found, select(first, tap(streams.upstream, distance), found.value))
           k.set(open, and(open.value, smaller))
         })
-        write(k.point(streams.result, out), found.value)
+        write(out, found.value)
         return
       }
       default:
@@ -220,14 +246,15 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
     const done = k.let(mul(vectors, lanes))
     k.loop(rem(count, lanes), (i) => part(k.let(add(done, i)), 1))
   }
-  const declarations = [{ int: 'at' }, { int: 'out' }, { int: 'count' }, { int: 'rows' }, { int: 'taps' }] as const
-  const part = k.function('part', declarations, (at, out, count, rows, taps) => {
+  const declarations = ['at', 'out', 'channel', 'count', 'rows', 'taps'].map((int) => ({ int }))
+  const part = k.function('part', declarations, (...params) => {
+    const [at, out, first, count, rows, taps] = params as Expr[]
     const line = k.let(mul(width, channels))
     const pad = k.let(mul(kernelRows, kernelColumns))
     const counted = select(ne(includePad, 0), pad, mul(rows, taps))
     const scale = k.let(div(constant('f32', 1), convert(k.let(counted), 'f32')))
     overChannels(count, (channel, wide) => {
-      lower(k.let(add(at, channel)), k.let(add(out, channel)), wide, scale, (body) => {
+      lower(k.let(add(at, channel)), k.let(add(out, channel)), add(first, channel), wide, scale, (body) => {
         const start = k.variable(constant('i32', 0), 'row')
         k.repeat(rows, () => {
           const distance = k.variable(start.value, 'tap')
@@ -243,19 +270,23 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
   const full =
     unrolled === undefined
       ? undefined
-      : k.function('full', [{ int: 'at' }, { int: 'out' }, { int: 'count' }], (at, out, count) => {
-          const [rows, columns] = unrolled
-          const line = mul(width, channels)
-          const distances: Expr[] = []
-          for (let r = 0; r < rows; r++) {
-            for (let s = 0; s < columns; s++) distances.push(k.let(add(mul(line, r), mul(channels, s))))
-          }
-          const scale = constant('f32', 1 / (rows * columns))
-          overChannels(count, (channel, wide) => {
-            const each = (body: (distance: Expr) => void) => distances.forEach(body)
-            lower(k.let(add(at, channel)), k.let(add(out, channel)), wide, scale, each)
-          })
-        })
+      : k.function(
+          'full',
+          [{ int: 'at' }, { int: 'out' }, { int: 'channel' }, { int: 'count' }],
+          (at, out, first, count) => {
+            const [rows, columns] = unrolled
+            const line = mul(width, channels)
+            const distances: Expr[] = []
+            for (let r = 0; r < rows; r++) {
+              for (let s = 0; s < columns; s++) distances.push(k.let(add(mul(line, r), mul(channels, s))))
+            }
+            const scale = constant('f32', 1 / (rows * columns))
+            overChannels(count, (channel, wide) => {
+              const each = (body: (distance: Expr) => void) => distances.forEach(body)
+              lower(k.let(add(at, channel)), k.let(add(out, channel)), add(first, channel), wide, scale, each)
+            })
+          },
+        )
 
   // Taps of an axis inside the input for a window that starts at `start`: from, up to.
   const clip = (start: Expr, extent: Expr, taps: Expr): [Expr, Expr] => {
@@ -277,16 +308,22 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
         const taps = k.let(sub(to, from))
         const at = k.let(add(mul(add(inputRow, add(startColumn, from)), channels), channel))
         const out = k.let(add(mul(add(outputRow, i), channels), channel))
-        const clipped = () => k.call(part, at, out, count, rows, taps)
+        const clipped = () => k.call(part, at, out, channel, count, rows, taps)
         if (full === undefined) clipped()
-        else k.if(eq(mul(rows, taps), mul(kernelRows, kernelColumns)), () => k.call(full, at, out, count), clipped)
+        else
+          k.if(
+            eq(mul(rows, taps), mul(kernelRows, kernelColumns)),
+            () => k.call(full, at, out, channel, count),
+            clipped,
+          )
       })
     },
   )
   const zero = scatter
     ? k.function('zero', [{ int: 'at' }, { int: 'count' }], (at, count) => {
         overChannels(count, (channel, wide) => {
-          k.store(k.point(streams.result, add(at, channel)), constant('f32', 0, wide), 0, wide)
+          const [pointer] = epilogue.open(k.let(add(at, channel)), channel).outputs
+          k.store(pointer, constant('f32', 0, wide), 0, wide)
         })
       })
     : undefined
@@ -306,5 +343,5 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
     const row = k.let(mul(block, rowsPerTask))
     k.loop(min(sub(outHeight, row), rowsPerTask), (i) => k.call(line, image, add(row, i), channel, count))
   })
-  return k.build(`pool_${mode}_${unrolled?.join('x') ?? 'any'}_${target.name}`, key)
+  return k.build(`pool_${mode}_${unrolled?.join('x') ?? 'any'}${epilogueName(shape.epilogue)}_${target.name}`, key)
 }
