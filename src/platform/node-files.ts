@@ -47,14 +47,19 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Folder by folder: Node's own recursive mkdir never returns where a file system answers ENOENT, as /proc does. */
-export async function makeWithParents(path: string): Promise<void> {
+export async function makeWithParents(path: string, again = false): Promise<void> {
   try {
     await fs.mkdir(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' && (await isFolder(path))) return
     const parent = dirname(path)
-    if (code !== 'ENOENT' || parent === path || (await isFolder(parent))) throw error
+    if (code !== 'ENOENT' || parent === path) throw error
+    if (await isFolder(parent)) {
+      // Another process has just made it, or this file system answers ENOENT to everything.
+      if (again) throw error
+      return makeWithParents(path, true)
+    }
     await makeWithParents(parent)
     // Once more from the top: another process may be making the same folders.
     await makeWithParents(path)
