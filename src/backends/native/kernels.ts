@@ -3,7 +3,7 @@ import type { Compiler, LibraryCache, NativeTools } from '#platform'
 import type { Kernel } from '../../kernel/language.ts'
 import { BackendFailure } from '../backend.ts'
 import { prelude } from './prelude.ts'
-import { entryName, printC } from './print-c.ts'
+import { printC } from './print-c.ts'
 import { machineFlags, type NativeInstructions } from './target.ts'
 
 /**
@@ -109,5 +109,3 @@ export class NativeKernels {
     }
   }
 }
-
-export { entryName }
