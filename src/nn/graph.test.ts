@@ -91,9 +91,9 @@ describe('nn.graph', () => {
   it.each<[string, () => nn.Layer]>([
     [
       `ConfigError: nn.graph: "a" takes "b", which stands behind it.
-  got      inputs: { "a": ["b"] }
-  expected "input" or layers that stand before it in the list
-  fix      list the layers in the order in which they are computed`,
+  got       inputs: { "a": ["b"] }
+  expected  "input" or layers that stand before it in the list
+  fix       list the layers in the order in which they are computed`,
       () =>
         nn.graph(
           [
@@ -105,16 +105,16 @@ describe('nn.graph', () => {
     ],
     [
       `ConfigError: nn.graph: the name "input" is taken.
-  got      "input"
-  expected names that differ and are not empty; "input" is what the graph is given
-  fix      rename "input"`,
+  got       "input"
+  expected  names that differ and are not empty; "input" is what the graph is given
+  fix       rename "input"`,
       () => nn.graph([['input', nn.relu()]]),
     ],
     [
       `ConfigError: nn.graph: there is no such layer.
-  got      "c"
-  expected one of a
-  fix      correct the name`,
+  got       "c"
+  expected  one of a
+  fix       correct the name`,
       () => nn.graph([['a', nn.relu()]], { output: 'c' }),
     ],
   ])('%s', (text, make) => {
@@ -132,9 +132,9 @@ describe('nn.graph', () => {
     expect(
       errorText(() => init(net, { input: [4, 4, 2] })),
     ).toBe(`ShapeError: binary "sum": the inputs do not fit each other.
-  got      [4, 4, 3] and [4, 4, 2]
-  expected extents that are equal or 1, from the last axis on
-  fix      correct the wires of the graph, or reshape one of the inputs`)
+  got       [4, 4, 3] and [4, 4, 2]
+  expected  extents that are equal or 1, from the last axis on
+  fix       correct the wires of the graph, or reshape one of the inputs`)
     expect(errorText(() => init(nn.sequential(nn.add()), { input: [4] }))).toContain(
       'the layer takes 2 inputs, here it gets one',
     )
