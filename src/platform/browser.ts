@@ -13,6 +13,7 @@ import {
   Pieces,
   type PlatformWorker,
 } from './platform.ts'
+import { type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
 
 export type {
   FolderListing,
@@ -23,6 +24,8 @@ export type {
   PictureJobs,
   PictureQuestion,
 } from './pictures.ts'
+
+export type { RangeReader, RangeSource } from './ranges.ts'
 
 export const platformName = 'browser' as const
 
@@ -44,6 +47,11 @@ export async function openFileAtomic(path: string): Promise<AtomicFile> {
 
 export async function readStart(path: string, _bytes: number): Promise<Uint8Array> {
   throw noFiles('readStart', path)
+}
+
+export async function openRange(source: RangeSource, path?: string): Promise<RangeReader> {
+  if (typeof source === 'string') throw noFiles('openRange', source)
+  return source instanceof Uint8Array ? rangesOfBytes(source, path ?? 'bytes') : rangesOfBlob(source, path ?? 'file')
 }
 
 export async function listDirectory(path: string): Promise<DirectoryEntry[]> {

@@ -44,6 +44,8 @@ export type { Compiler, LibraryCache, NativeTools } from './native.ts'
 
 // ── files ──
 
+export { openRange } from './node-ranges.ts'
+export type { RangeReader, RangeSource } from './ranges.ts'
 export { readFile }
 
 export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {

@@ -2,6 +2,7 @@ import { showStart } from '../base/bytes.ts'
 import { FormatError, UnsupportedError } from '../base/errors.ts'
 import type { CachedFile, HttpAnswer, NetworkFailure, OpenPartialOptions, PartialFile } from './download.ts'
 import type { NativeTools } from './native.ts'
+import type { RangeReader, RangeSource } from './ranges.ts'
 
 /**
  * What the library asks of the place where it runs. `node.ts` and `browser.ts` export exactly these names; which of
@@ -20,6 +21,12 @@ export interface Platform {
   openFileAtomic(path: string): Promise<AtomicFile>
   /** The first bytes of a file, fewer where it is shorter: enough to tell what it is. */
   readStart(path: string, bytes: number): Promise<Uint8Array>
+  /**
+   * Opens a file to be read by range: of a large one only what is asked for. Close it in the end.
+   * @param path for messages; default: the source's own, where it is a path
+   * @throws ConfigError when there is no such file, UnsupportedError for a path in a page
+   */
+  openRange(source: RangeSource, path?: string): Promise<RangeReader>
   /** Names of a folder's entries, sorted by code unit, so that the order is the same everywhere. */
   readDirectory(path: string): Promise<string[]>
   /** The same with what they are. */
