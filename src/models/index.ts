@@ -13,6 +13,8 @@ import { squeezeNet } from './squeezenet.ts'
 
 export type { Architecture, ArchitectureOptions } from './architecture.ts'
 export { darknetTiny } from './darknet.ts'
+export type { Head, ReplaceHeadOptions } from './head.ts'
+export { features, head, replaceHead } from './head.ts'
 export { lenet5 } from './lenet5.ts'
 export { mlperfResnet8 } from './mlperf-resnet8.ts'
 export type { MobileNetV1Options } from './mobilenet-v1.ts'
@@ -25,6 +27,8 @@ export type { CifarResNetOptions, SmallResNetOptions } from './resnet-cifar.ts'
 export { resnet8, resnet20, resnet32, resnet44, resnet56, resnet110 } from './resnet-cifar.ts'
 export { simpleCnn } from './simple-cnn.ts'
 export { squeezeNet } from './squeezenet.ts'
+export type { PathPattern, Stage } from './stages.ts'
+export { parametersOf, stages } from './stages.ts'
 
 /** Architectures that can be asked for by name. */
 export const architectures = {
