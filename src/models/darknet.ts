@@ -40,7 +40,7 @@ const convolution = (filters: number, kernelSize: number): nn.Layer =>
 /**
  * Tiny Darknet (Redmon, pjreddie.com/darknet/tiny-darknet, `tiny.cfg`): fire modules without branches, a classifier of
  * photographs in 4 MB. 1,042,104 parameters for 3 channels and 1,000 classes. Numbers in paths are those of the sections
- * in `tiny.cfg`; norms and initial values are those of the Keras form, whose names `publishedNames` maps to paths.
+ * in `tiny.cfg`; norms and initial values are those of the Keras form, whose names {@link published} turns into paths.
  *
  * The network divides the sides of pictures by 16. Small ones, as `input` tells, keep more: the first pool is left out
  * where the shorter side is at most 64 pixels, the second too where it is at most 32. Parameters are the same in all forms.

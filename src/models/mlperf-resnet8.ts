@@ -28,7 +28,7 @@ function block(filters: number, stride: number): nn.Layer {
  *
  * It differs from {@link resnet8}: convolutions have biases, norms Keras's epsilon 1e-3 and momentum, strided
  * convolutions their border at the end, and projections no norm. Published weights want pixels of 0 … 255, not of 0 … 1.
- * Names of the published file are others, `publishedNames` maps them.
+ * Names of the published file are others, {@link published} knows them.
  * @param options classes: default 10
  */
 export function mlperfResnet8(options: ArchitectureOptions = {}): nn.Layer {

@@ -39,7 +39,7 @@ const separable = (filters: number, stride: number): nn.Layer =>
  * parameters for 3 channels, and 5,472 running statistics.
  *
  * Convolutions have biases, norms Keras's epsilon 1e-3 and momentum, strided convolutions their border at the end. Paths
- * are those of timm's mobilenetv1; names of the published file are others, `publishedNames` maps them.
+ * are those of timm's mobilenetv1; names of the published file are others, {@link published} knows them.
  *
  * The network divides the sides of pictures by 32. Small ones, as `input` tells, keep more: by 16 where the shorter side
  * is at most 64 pixels (the stem has stride 1), by 8 where it is at most 32. Parameters are the same in all forms.
