@@ -111,7 +111,9 @@ export function reshaped(layout: Layout, shape: Shape): Layout | undefined {
     rest: run.filter((atom) => cut.atoms[atom] > 1).sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0)),
   }))
   const order = memoryOrder(cut)
-  const follow = groups.every(({ rest }) => rest.every((atom, i) => i === 0 || order.indexOf(atom) === order.indexOf(rest[i - 1]) + 1))
+  const follow = groups.every(({ rest }) =>
+    rest.every((atom, i) => i === 0 || order.indexOf(atom) === order.indexOf(rest[i - 1]) + 1),
+  )
   if (!follow) return undefined
   // Axes of one element stand where they do in the sample: behind the axis in front of them.
   const sorted: typeof groups = groups.filter(({ rest }) => rest.length > 0)
