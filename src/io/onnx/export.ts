@@ -221,7 +221,7 @@ function buildGraph(
   const first = type !== 'int32' && inputLayout !== 'channels-last' && inputShape.length > 1
   const input = graph.input('input', type, first ? channelsFirst(inputShape) : natural(inputShape))
   const turned = type === 'int32' ? input : graph.channelsFirst(input, 'input')
-  const start = preprocessing === undefined ? turned : addPreprocessing(graph, turned, preprocessing)
+  const start = preprocessing === undefined ? turned : addPreprocessing(graph, turned, preprocessing, model.pictures)
   const net = followLayers(model.net, inputShape, start, (step) => exportStep(graph, model, step, options))
   const last = options.softmax === true ? probabilities(graph, net, model) : net
   const output = finish(graph, last, input)

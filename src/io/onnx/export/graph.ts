@@ -177,9 +177,9 @@ export class OnnxGraph {
     type: string,
     inputs: readonly string[],
     attributes: Attributes,
-    result: Pick<Value, 'layout' | 'type'>,
+    { layout, type: elements }: Pick<Value, 'layout' | 'type'>,
   ): Value {
-    const value = { ...result, name: this.node(name, type, inputs, attributes) }
+    const value = { type: elements, layout, name: this.node(name, type, inputs, attributes) }
     this.valueInfo.push(infoOf(value))
     return value
   }

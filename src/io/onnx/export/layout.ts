@@ -115,15 +115,24 @@ export function reshaped(layout: Layout, shape: Shape): Layout | undefined {
     rest.every((atom, i) => i === 0 || order.indexOf(atom) === order.indexOf(rest[i - 1]) + 1),
   )
   if (!follow) return undefined
-  // Axes of one element stand where they do in the sample: behind the axis in front of them.
-  const sorted: typeof groups = groups.filter(({ rest }) => rest.length > 0)
-  sorted.sort((a, b) => order.indexOf(a.rest[0]) - order.indexOf(b.rest[0]))
-  for (const [i, group] of groups.entries()) {
-    if (group.rest.length > 0) continue
-    const at = i === 0 ? 0 : sorted.indexOf(groups[i - 1]) + 1
-    sorted.splice(at, 0, group)
+  // Axes of one element may stand anywhere: where that gives an order that operators want, there.
+  const ranks = groups.flatMap(({ rest }, i) => (rest.length === 0 ? [] : [i]))
+  ranks.sort((a, b) => order.indexOf(groups[a].rest[0]) - order.indexOf(groups[b].rest[0]))
+  const all = groups.map((_, i) => i)
+  const last = all.length - 1
+  const usual = [[last, ...all.slice(0, last)], all].slice(last < 1 ? 1 : 0)
+  const chosen = usual.find((candidate) => sameList(candidate.filter((i) => groups[i].rest.length > 0), ranks))
+  const sorted = chosen ?? insertOnes(groups, ranks)
+  return { ...cut, axes: sorted.map((i) => [...groups[i].ones, ...groups[i].rest]) }
+}
+
+/** Axes of one element behind the axis that is in front of them in the sample. */
+function insertOnes(groups: readonly { readonly rest: readonly number[] }[], ranks: readonly number[]): number[] {
+  const sorted = [...ranks]
+  for (const [i, { rest }] of groups.entries()) {
+    if (rest.length === 0) sorted.splice(i === 0 ? 0 : sorted.indexOf(i - 1) + 1, 0, i)
   }
-  return { ...cut, axes: sorted.map(({ ones, rest }) => [...ones, ...rest]) }
+  return sorted
 }
 
 /** The same layout with atoms so small that every axis of `shape` is a run of them; undefined where extents do not divide. */

@@ -1,4 +1,5 @@
 import { ConfigError, checkOptions, checkRange } from '../../../base/errors.ts'
+import type { PictureNormalization } from '../../../nn/model.ts'
 import type { OnnxGraph, Value } from './graph.ts'
 import { sampleShape } from './layout.ts'
 
@@ -8,9 +9,9 @@ export interface Preprocessing {
   readonly dtype?: 'u8' | 'f32'
   /** Default 1/255 for bytes, as a model does with them on entry; 1 for f32. */
   readonly scale?: number
-  /** Of scaled values: one number, or one for each channel. Default 0. */
+  /** Of scaled values: one number, or one for each channel. Default: what the model's `pictures` say, otherwise 0. */
   readonly mean?: number | readonly number[]
-  /** Default 1. */
+  /** Default: what the model's `pictures` say, otherwise 1. */
   readonly std?: number | readonly number[]
 }
 
@@ -31,7 +32,12 @@ function perChannel(name: string, value: number | readonly number[], channels: n
  * What makes samples ready: a Cast for bytes, one Mul and one Add.
  * @throws ConfigError on numbers that make no sense
  */
-export function addPreprocessing(graph: OnnxGraph, x: Value, options: Preprocessing): Value {
+export function addPreprocessing(
+  graph: OnnxGraph,
+  x: Value,
+  options: Preprocessing,
+  pictures: PictureNormalization | undefined,
+): Value {
   checkOptions('exportOnnx: preprocessing', options, ['dtype', 'scale', 'mean', 'std'])
   const { dtype = 'f32', scale = dtype === 'u8' ? 1 / 255 : 1 } = options
   if (dtype !== 'u8' && dtype !== 'f32') {
@@ -46,8 +52,8 @@ export function addPreprocessing(graph: OnnxGraph, x: Value, options: Preprocess
   checkRange('exportOnnx', 'preprocessing.scale', scale, Number.isFinite(scale), 'a finite number')
   const shape = sampleShape(x.layout)
   const channels = shape[shape.length - 1] ?? 1
-  const mean = perChannel('mean', options.mean ?? 0, channels)
-  const std = perChannel('std', options.std ?? 1, channels)
+  const mean = perChannel('mean', options.mean ?? pictures?.mean ?? 0, channels)
+  const std = perChannel('std', options.std ?? pictures?.std ?? 1, channels)
   checkRange('exportOnnx', 'preprocessing.std', `[${std}]`, !std.includes(0), 'numbers other than 0')
   const at = (list: readonly number[], channel: number) => list[list.length === 1 ? 0 : channel]
   const count = Math.max(mean.length, std.length)
