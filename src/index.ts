@@ -70,26 +70,38 @@ export type {
 export { explainConvolution, printConvolution, printExplanation, summarize, trainingMemory } from './inspect/index.ts'
 export type {
   LoadedModel,
+  LoadWeightsOptions,
   ModelContents,
   ModelInfo,
+  RenameRule,
   SafetensorsArray,
   SafetensorsDType,
   SafetensorsFile,
   SafetensorsTensor,
+  StoredTensor,
+  WeightLayout,
+  WeightsFile,
+  WeightsReport,
+  WriteWeightsOptions,
 } from './io/index.ts'
 // Files.
 export {
   claimModelFolder,
   clearModelFolder,
+  encodeWeights,
   hasCheckpoint,
   loadModel,
+  loadWeights,
   nextRunFolder,
+  openWeights,
   readSafetensors,
   saveModel,
+  showWeightsReport,
   toFloat32,
   writeData,
   writeHistory,
   writeSafetensors,
+  writeWeights,
 } from './io/index.ts'
 export * as models from './models/index.ts'
 // Networks.
