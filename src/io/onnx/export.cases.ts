@@ -203,7 +203,11 @@ const arranging = [
   make('reshape of places', nn.reshape([30, 4]), map),
   make('reshape of channels', nn.reshape([6, 5, 2, 2]), map, { transposes: 1 }),
   make('reshape with ones', nn.reshape([6, 1, 5, 4, 1]), map, { transposes: 1 }),
-  make('reshape with ones and back', nn.sequential(nn.reshape([6, 1, 5, 1, 4]), nn.reshape([6, 5, 4]), nn.conv2d(2, 3)), map),
+  make(
+    'reshape with ones and back',
+    nn.sequential(nn.reshape([6, 1, 5, 1, 4]), nn.reshape([6, 5, 4]), nn.conv2d(2, 3)),
+    map,
+  ),
   make('reshape across', nn.reshape([5, 24]), map, { transposes: 1 }),
   make('reshape to a vector', nn.sequential(nn.reshape([-1]), nn.linear(3)), map),
   make('reshape of a vector and back', nn.sequential(nn.flatten(), nn.reshape([6, 5, 4]), nn.conv2d(2, 3)), map),
@@ -228,6 +232,7 @@ const arranging = [
       ['linear', nn.linear(3)],
     ),
     map,
+    { transposes: 2 },
   ),
   make('expand', nn.sequential(nn.globalAvgPool(), nn.reshape([1, 1, 4]), nn.expand([3, 2, 4]), nn.conv2d(2, 1)), map),
   make('expand in front', nn.expand([2, 7, 4]), row),
@@ -242,7 +247,7 @@ const arranging = [
   make('gather from the middle', nn.graph(
     [['best', nn.argmax(1)], ['rows', nn.gather(1)]],
     { inputs: { rows: ['input', 'best'] } },
-  ), map, { transposes: 2 }), // biome-ignore format: wires on a line
+  ), map, { transposes: 3 }), // biome-ignore format: wires on a line
   make('gather from a table', withValue(nn.gather(0), [11, 4], true), [7], { integers: 11 }),
 ]
 

@@ -45,6 +45,11 @@ const gelu: OnnxExporter = (step) => {
   return graph.value(name, 'Mul', [half, factor], {}, value)
 }
 
+/** x · clip(x / 6 + ½, 0, 1), for opsets without the operator. */
+function hardSwish(x: string, { graph, name }: ExportStep): readonly [type: string, ...inputs: string[]] {
+  return ['Mul', x, graph.node(`${name}/gate`, 'HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) })]
+}
+
 /** Along one axis of the sample, in whatever order its places lie. */
 function alongAxis(type: 'Softmax' | 'LogSoftmax'): OnnxExporter {
   return ({ graph, name, inputs, options }) => {
@@ -65,7 +70,7 @@ export const activations = {
   silu: formula((x, { graph, name }) => ['Mul', x, graph.node(`${name}/sigmoid`, 'Sigmoid', [x])]),
   sigmoid: elementwise('Sigmoid'),
   tanh: elementwise('Tanh'),
-  hardSwish: elementwise('HardSwish'),
+  hardSwish: (step) => (step.graph.opset >= 14 ? elementwise('HardSwish')(step) : formula(hardSwish)(step)),
   softmax: alongAxis('Softmax'),
   logSoftmax: alongAxis('LogSoftmax'),
   dropout: ({ inputs }) => inputs[0],
