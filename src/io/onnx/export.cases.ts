@@ -203,7 +203,11 @@ const arranging = [
   make('reshape of places', nn.reshape([30, 4]), map),
   make('reshape of channels', nn.reshape([6, 5, 2, 2]), map, { transposes: 1 }),
   make('reshape with ones', nn.reshape([6, 1, 5, 4, 1]), map, { transposes: 1 }),
-  make('reshape with ones and back', nn.sequential(nn.reshape([6, 1, 5, 1, 4]), nn.reshape([6, 5, 4]), nn.conv2d(2, 3)), map),
+  make(
+    'reshape with ones and back',
+    nn.sequential(nn.reshape([6, 1, 5, 1, 4]), nn.reshape([6, 5, 4]), nn.conv2d(2, 3)),
+    map,
+  ),
   make('reshape across', nn.reshape([5, 24]), map, { transposes: 1 }),
   make('reshape to a vector', nn.sequential(nn.reshape([-1]), nn.linear(3)), map),
   make('reshape of a vector and back', nn.sequential(nn.flatten(), nn.reshape([6, 5, 4]), nn.conv2d(2, 3)), map),
