@@ -27,12 +27,6 @@ export const cos = unary(ops.cos)
 /** The largest whole number that is not above x. */
 export const floor = unary(ops.floor)
 export const softplus = unary(ops.softplus)
-/** ln(sigmoid(x)) */
-export const logSigmoid = unary(ops.logSigmoid)
-/** x / (1 + |x|) */
-export const softsign = unary(ops.softsign)
-/** x · tanh(softplus(x)) */
-export const mish = unary(ops.mish)
 /** -1, 0 or 1. */
 export const sign = unary(ops.sign)
 /** The smallest whole number that is not below x. */
@@ -48,6 +42,12 @@ export const log1p = unary(ops.log1p)
 /** Whether each value is not a number. */
 export const isNan = unary(ops.isNan)
 export const logicalNot = unary(ops.logicalNot)
+/** ln(sigmoid(x)) */
+export const logSigmoid = unary(ops.logSigmoid)
+/** x / (1 + |x|) */
+export const softsign = unary(ops.softsign)
+/** x · tanh(softplus(x)) */
+export const mish = unary(ops.mish)
 export const hardSwish = unary(ops.hardSwish)
 /** The same values, no gradient. */
 export const stopGradient = unary(ops.stopGradient)
