@@ -1,6 +1,7 @@
 import { ConfigError } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
+import { sampleAxis } from './arrange.ts'
 import type { Json, Layer } from './layer.ts'
 
 type Apply = (x: t.Tensor) => t.Tensor
@@ -30,8 +31,28 @@ export const silu = (): Layer => pointwise('silu', t.silu)
 export const sigmoid = (): Layer => inPlace('sigmoid', t.sigmoid)
 export const tanh = (): Layer => inPlace('tanh', t.tanh)
 export const hardSwish = (): Layer => pointwise('hardSwish', t.hardSwish)
-/** Probabilities along the last axis. Losses want logits: leave it out while training with crossEntropy. */
-export const softmax = (): Layer => inPlace('softmax', (x) => t.softmax(x))
+
+export interface SoftmaxOptions {
+  /** Axis of a sample, the batch is not counted; default -1, the last. */
+  readonly axis?: number
+}
+
+function alongAxis(type: string, apply: (x: t.Tensor, axis: number) => t.Tensor, { axis = -1 }: SoftmaxOptions): Layer {
+  return {
+    type,
+    options: axis === -1 ? {} : { axis },
+    build(scope, input) {
+      const at = sampleAxis(scope, type, axis, input) + 1
+      return { output: input, apply: (x) => apply(x, at) }
+    },
+    cost: () => ({ multiplyAdds: 0, inPlace: true }),
+  }
+}
+
+/** Probabilities along an axis. Losses want logits: leave it out while training with crossEntropy. */
+export const softmax = (options: SoftmaxOptions = {}): Layer => alongAxis('softmax', t.softmax, options)
+/** Logarithms of the probabilities. */
+export const logSoftmax = (options: SoftmaxOptions = {}): Layer => alongAxis('logSoftmax', t.logSoftmax, options)
 
 /** [batch, …] to [batch, features], rows of channels innermost. */
 export function flatten(): Layer {

@@ -1,23 +1,60 @@
 /** Layers. Each is a description; parameters come into being in init(). */
 import { didYouMean, FormatError } from '../base/errors.ts'
+import type { Shape } from '../base/shape.ts'
 import * as activations from './activations.ts'
+import * as arithmetic from './arithmetic.ts'
+import * as arrange from './arrange.ts'
 import * as containers from './containers.ts'
 import * as convolution from './convolution.ts'
 import * as dense from './dense.ts'
+import { type GraphOptions, graph } from './graph.ts'
 import type { Json, Layer, LayerJson } from './layer.ts'
 import * as normalization from './normalization.ts'
 import * as pooling from './pooling.ts'
+import * as reducing from './reducing.ts'
 import * as shortcut from './shortcut.ts'
+import { type ValueOptions, value } from './value.ts'
 
 export * from './activations.ts'
+export {
+  add,
+  type BinaryName,
+  binary,
+  cast,
+  clamp,
+  identity,
+  matmul,
+  multiply,
+  scalar,
+  type UnaryName,
+  unary,
+  where,
+} from './arithmetic.ts'
+export { concat, expand, gather, permute, reshape, type SliceRange, slice, take, tile } from './arrange.ts'
 export * from './containers.ts'
 export * from './convolution.ts'
 export * from './dense.ts'
+export { type Arrived, type FlowStep, followLayers } from './flow.ts'
+export { type GraphOptions, graph } from './graph.ts'
 export type { WeightInitializer } from './initializer.ts'
-export type { Built, Initializer, Json, Layer, LayerCost, LayerJson, LayerReport, Scope } from './layer.ts'
+export type {
+  Built,
+  Initializer,
+  Joined,
+  Json,
+  Layer,
+  LayerCost,
+  LayerJson,
+  LayerReport,
+  Scope,
+  Through,
+} from './layer.ts'
+export { joiningLayer } from './layer.ts'
 export * from './normalization.ts'
 export * from './pooling.ts'
+export { argmax, argmin, type ReduceLayerOptions, type ReductionName, reduce } from './reducing.ts'
 export * from './shortcut.ts'
+export { type ValueOptions, value } from './value.ts'
 
 type Options = { readonly [name: string]: Json }
 type Reader = (options: Options, layers: ReadonlyMap<string, Layer>) => Layer
@@ -29,6 +66,7 @@ const number = (options: Options, name: string) => options[name] as number
 /** How each type in a model.json becomes a layer again. */
 const readers: Readonly<Record<string, Reader>> = {
   sequential: (_o, layers) => containers.sequential(...layers),
+  graph: (o, layers) => graph([...layers], o as GraphOptions),
   residual(o, layers) {
     const name = (o.shortcut as string | undefined) ?? 'shortcut'
     const around = layers.get(name)
@@ -73,7 +111,28 @@ const readers: Readonly<Record<string, Reader>> = {
   sigmoid: () => activations.sigmoid(),
   tanh: () => activations.tanh(),
   hardSwish: () => activations.hardSwish(),
-  softmax: () => activations.softmax(),
+  softmax: (o) => activations.softmax(o),
+  logSoftmax: (o) => activations.logSoftmax(o),
+  unary: (o) => arithmetic.unary(o.op as arithmetic.UnaryName),
+  binary: (o) => arithmetic.binary(o.op as arithmetic.BinaryName),
+  scalar: (o) => arithmetic.scalar(o.op as arithmetic.BinaryName, number(o, 'value'), rest(o, 'op', 'value')),
+  clamp: (o) => arithmetic.clamp(o),
+  where: () => arithmetic.where(),
+  matmul: () => arithmetic.matmul(),
+  cast: (o) => arithmetic.cast(o.dtype as 'f32'),
+  identity: () => arithmetic.identity(),
+  value: (o) => value(o.shape as Shape, rest(o, 'shape') as ValueOptions),
+  reshape: (o) => arrange.reshape(o.shape as Shape),
+  permute: (o) => arrange.permute(o.axes as readonly number[]),
+  slice: (o) => arrange.slice(o.ranges as readonly (arrange.SliceRange | null)[]),
+  concat: (o) => arrange.concat(o.axis as number | undefined),
+  expand: (o) => arrange.expand(o.shape as Shape),
+  tile: (o) => arrange.tile(o.repeats as readonly number[]),
+  take: (o) => arrange.take(number(o, 'axis'), o.indices as number | readonly number[]),
+  gather: (o) => arrange.gather(number(o, 'axis')),
+  reduce: (o) => reducing.reduce(o.op as reducing.ReductionName, o.axes as readonly number[], rest(o, 'op', 'axes')),
+  argmax: (o) => reducing.argmax(number(o, 'axis'), rest(o, 'axis')),
+  argmin: (o) => reducing.argmin(number(o, 'axis'), rest(o, 'axis')),
 }
 
 /** Names of all layer types. */

@@ -205,6 +205,30 @@ export interface Description {
   readonly output: Shape
 }
 
+/** A scope whose parameters have shapes and no values: to look at a net. */
+export function dryScope(
+  path: string,
+  trainable: (path: string) => boolean = () => true,
+  observe?: Scope['observe'],
+): Scope {
+  const empty = new Float32Array(0)
+  const at = (name: string) => (path === '' ? name : `${path}.${name}`)
+  return {
+    path,
+    stream: 0,
+    child: (name) => dryScope(at(name), trainable, observe),
+    training: () => false,
+    parameter(name, shape) {
+      const parameter = new Parameter(at(name), shape, empty)
+      parameter.trainable = trainable(at(name))
+      return parameter
+    },
+    state: (name, shape) => new State(at(name), shape, empty),
+    randomKey: () => tensor(Int32Array.of(0, 0)),
+    ...(observe === undefined ? {} : { observe }),
+  }
+}
+
 /**
  * What every layer is and costs, without making any parameter.
  * @param options trainable: whether the parameter at a path is trained; default: all are
@@ -215,27 +239,9 @@ export function describe(
   input: Shape,
   options: { readonly trainable?: (path: string) => boolean } = {},
 ): Description {
-  const { trainable = () => true } = options
   const found: LayerReport[] = []
-  const empty = new Float32Array(0)
-  const scope = (path: string): Scope => {
-    const at = (name: string) => (path === '' ? name : `${path}.${name}`)
-    return {
-      path,
-      stream: 0,
-      child: (name) => scope(at(name)),
-      training: () => false,
-      parameter(name, shape) {
-        const parameter = new Parameter(at(name), shape, empty)
-        parameter.trainable = trainable(at(name))
-        return parameter
-      },
-      state: (name, shape) => new State(at(name), shape, empty),
-      randomKey: () => tensor(Int32Array.of(0, 0)),
-      observe: (report) => found.push(report),
-    }
-  }
-  const { output } = buildReported(scope(''), net, input)
+  const scope = dryScope('', options.trainable, (report) => found.push(report))
+  const { output } = buildReported(scope, net, input)
   const [root] = found
   const leaves = (report: LayerReport): readonly LayerReport[] => report.layers?.flatMap(leaves) ?? [report]
   return { root, reports: leaves(root), output }

@@ -71,6 +71,144 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
   tanh: [[nn.tanh(), { input: image, output: image, parameters: 0 }]],
   hardSwish: [[nn.hardSwish(), { input: image, output: image, parameters: 0 }]],
   softmax: [[nn.softmax(), { input: [7], output: [7], parameters: 0 }]],
+  logSoftmax: [[nn.logSoftmax({ axis: 0 }), { input: [7, 3], output: [7, 3], parameters: 0 }]],
+  unary: [
+    [nn.unary('abs'), { input: image, output: image, parameters: 0 }],
+    [nn.unary('tan'), { input: [3], output: [3], parameters: 0 }],
+    [nn.unary('cosh'), { input: [3], output: [3], parameters: 0 }],
+  ],
+  binary: [
+    [
+      nn.graph(
+        [
+          ['gate', nn.reduce('mean', [0, 1])],
+          ['scaled', nn.binary('mul')],
+        ],
+        {
+          inputs: { scaled: ['input', 'gate'] },
+        },
+      ),
+      { input: image, output: image, parameters: 0 },
+    ],
+  ],
+  scalar: [
+    [nn.scalar('sub', 3, { reverse: true }), { input: image, output: image, parameters: 0 }],
+    [nn.scalar('fmod', 0.4), { input: [5], output: [5], parameters: 0 }],
+  ],
+  clamp: [
+    [nn.clamp({ min: -0.51, max: 0.52 }), { input: image, output: image, parameters: 0 }],
+    [nn.clamp({ max: 0.52 }), { input: [9], output: [9], parameters: 0 }],
+  ],
+  where: [
+    [
+      nn.graph(
+        [
+          ['large', nn.scalar('greater', 0.3)],
+          ['squared', nn.unary('square')],
+          ['chosen', nn.where()],
+        ],
+        { inputs: { squared: ['input'], chosen: ['large', 'squared', 'input'] } },
+      ),
+      { input: image, output: image, parameters: 0 },
+    ],
+  ],
+  matmul: [
+    [
+      nn.graph(
+        [
+          ['turned', nn.permute([1, 0])],
+          ['gram', nn.matmul()],
+        ],
+        { inputs: { gram: ['turned', 'input'] } },
+      ),
+      { input: [5, 3], output: [3, 3], parameters: 0 },
+    ],
+    [
+      nn.graph(
+        [
+          ['table', nn.value([4, 3, 2])],
+          ['product', nn.matmul()],
+        ],
+        { inputs: { product: ['input', 'table'] } },
+      ),
+      { input: [3], output: [4, 2], parameters: 24 },
+    ],
+  ],
+  cast: [[nn.cast('f32'), { input: [5], output: [5], parameters: 0 }]],
+  identity: [[nn.identity(), { input: image, output: image, parameters: 0 }]],
+  value: [
+    [
+      nn.graph(
+        [
+          ['position', nn.value([8, 4])],
+          ['sum', nn.add()],
+        ],
+        { inputs: { sum: ['input', 'position'] } },
+      ),
+      { input: image, output: image, parameters: 32 },
+    ],
+  ],
+  reshape: [[nn.reshape([4, -1, 2]), { input: image, output: [4, 32, 2], parameters: 0 }]],
+  permute: [[nn.permute([2, 0, -2]), { input: [8, 7, 4], output: [4, 8, 7], parameters: 0 }]],
+  slice: [[nn.slice([null, [1, null, 2], [-1, null, -1]]), { input: [3, 8, 4], output: [3, 4, 4], parameters: 0 }]],
+  concat: [
+    [
+      nn.graph(
+        [
+          ['a', nn.conv2d(2, 1)],
+          ['b', nn.conv2d(3, 3, { padding: 1 })],
+          ['both', nn.concat()],
+        ],
+        { inputs: { b: ['input'], both: ['a', 'b', 'input'] } },
+      ),
+      { input: image, output: [8, 8, 9], parameters: 10 + 111 },
+    ],
+  ],
+  expand: [[nn.expand([2, 8, 8, 4]), { input: [1, 8, 4], output: [2, 8, 8, 4], parameters: 0 }]],
+  tile: [[nn.tile([2, 1, 3]), { input: [2, 3, 2], output: [4, 3, 6], parameters: 0 }]],
+  take: [
+    [nn.take(1, [3, -1, 0]), { input: [2, 8, 3], output: [2, 3, 3], parameters: 0 }],
+    [nn.take(-1, 1), { input: image, output: [8, 8], parameters: 0 }],
+  ],
+  gather: [
+    [
+      nn.graph(
+        [
+          ['places', nn.argmax(-1)],
+          ['gathered', nn.gather(1)],
+        ],
+        { inputs: { gathered: ['input', 'places'] } },
+      ),
+      { input: [5, 4], output: [5, 5], parameters: 0 },
+    ],
+  ],
+  reduce: [
+    [nn.reduce('max', [-1, 0]), { input: [3, 5, 4], output: [5], parameters: 0 }],
+    [nn.reduce('prod', [1], { keepDims: true }), { input: [2, 5], output: [2, 1], parameters: 0 }],
+    [nn.reduce('l2', [0]), { input: [6], output: [], parameters: 0 }],
+    [nn.reduce('logSumExp', [0, 1]), { input: [6, 2], output: [], parameters: 0 }],
+  ],
+  argmax: [[nn.sequential(nn.argmax(0), nn.cast('f32')), { input: [5, 4], output: [4], parameters: 0 }]],
+  argmin: [
+    [
+      nn.sequential(nn.argmin(-1, { keepDims: true }), nn.cast('f32')),
+      { input: [5, 4], output: [5, 1], parameters: 0 },
+    ],
+  ],
+  graph: [
+    [
+      nn.graph(
+        [
+          ['layer1.0.conv', nn.conv2d(4, 3, { padding: 1 })],
+          ['layer1.0.bn', nn.batchNorm()],
+          ['layer1.0.sum', nn.add()],
+          ['unused', nn.relu()],
+        ],
+        { inputs: { 'layer1.0.sum': ['layer1.0.bn', 'input'] }, output: 'layer1.0.sum' },
+      ),
+      { input: image, output: image, parameters: 9 * 16 + 4 + 8 },
+    ],
+  ],
   sequential: [
     [
       nn.sequential(nn.conv2d(4, 3), nn.relu(), ['pool', nn.maxPool2d(2)], nn.flatten(), nn.linear(3)),

@@ -12,6 +12,7 @@ import {
   notAPicture,
   Pieces,
   type PlatformWorker,
+  takeAtMost,
 } from './platform.ts'
 import { type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
 
@@ -111,6 +112,23 @@ export async function gunzip(bytes: Uint8Array, path: string): Promise<Uint8Arra
     return new Uint8Array(await new Response(stream).arrayBuffer())
   } catch {
     throw damagedGzip(bytes, path, 'it is incomplete, or something else')
+  }
+}
+
+export async function inflateRaw(bytes: Uint8Array, size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const blob = new Blob([bytes as Uint8Array<ArrayBuffer>])
+  const reader = blob.stream().pipeThrough(new DecompressionStream('deflate-raw')).getReader()
+  const chunks = {
+    async *[Symbol.asyncIterator]() {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
+    },
+  }
+  try {
+    return await takeAtMost(chunks, size)
+  } catch {
+    return undefined
+  } finally {
+    await reader.cancel().catch(() => undefined)
   }
 }
 

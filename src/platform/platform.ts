@@ -64,6 +64,11 @@ export interface Platform {
 
   /** @throws FormatError with `path` when the data is not gzip, damaged or cut short */
   gunzip(bytes: Uint8Array, path: string): Promise<Uint8Array>
+  /**
+   * Deflate data without a header, as zip archives hold it. Stops at `size` bytes, whatever the data hold.
+   * @returns fewer bytes than `size` or as many, one more when the data hold more; undefined when they are damaged
+   */
+  inflateRaw(bytes: Uint8Array, size: number): Promise<Uint8Array<ArrayBuffer> | undefined>
   /** @throws FormatError with `path` when the bytes are not a picture */
   decodeImage(bytes: Uint8Array, path: string): Promise<DecodedImage>
 
@@ -167,6 +172,24 @@ export class Pieces {
     await this.#nextTurn()
     this.#end = performance.now() + pieceMs
   }
+}
+
+/** What comes in pieces as one array of at most `size` bytes, of one more when there is more: nothing beyond is kept. */
+export async function takeAtMost(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array<ArrayBuffer>> {
+  const taken: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunks) {
+    taken.push(chunk)
+    length += chunk.length
+    if (length > size) break
+  }
+  const whole = new Uint8Array(Math.min(length, size + 1))
+  let offset = 0
+  for (const chunk of taken) {
+    whole.set(chunk.subarray(0, whole.length - offset), offset)
+    offset += chunk.length
+  }
+  return whole
 }
 
 /** RGB when every pixel is opaque, RGBA otherwise, so that both platforms give the same channels for a picture. */

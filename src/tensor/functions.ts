@@ -27,6 +27,21 @@ export const cos = unary(ops.cos)
 /** The largest whole number that is not above x. */
 export const floor = unary(ops.floor)
 export const softplus = unary(ops.softplus)
+/** -1, 0 or 1. */
+export const sign = unary(ops.sign)
+/** The smallest whole number that is not below x. */
+export const ceil = unary(ops.ceil)
+/** The nearest whole number, the even one of two. */
+export const round = unary(ops.round)
+/** 1 / x */
+export const reciprocal = unary(ops.reciprocal)
+/** 1 / √x */
+export const rsqrt = unary(ops.rsqrt)
+/** log(1 + x), accurate near 0. */
+export const log1p = unary(ops.log1p)
+/** Whether each value is not a number. */
+export const isNan = unary(ops.isNan)
+export const logicalNot = unary(ops.logicalNot)
 export const hardSigmoid = unary(ops.hardSigmoid)
 export const hardSwish = unary(ops.hardSwish)
 /** The same values, no gradient. */
@@ -230,6 +245,21 @@ export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tenso
 /** Both hold; bool, with broadcasting. */
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
   return new Tensor(ops.logicalAnd(a.node, b.node))
+}
+
+/** At least one holds; bool, with broadcasting. */
+export function logicalOr(a: Tensor, b: Tensor): Tensor {
+  return new Tensor(ops.logicalOr(a.node, b.node))
+}
+
+/** Exactly one holds; bool, with broadcasting. */
+export function logicalXor(a: Tensor, b: Tensor): Tensor {
+  return new Tensor(ops.logicalXor(a.node, b.node))
+}
+
+/** Place of the smallest value along an axis, the first of several: i32 without that axis. */
+export function argmin(x: Tensor, axis = -1): Tensor {
+  return new Tensor(ops.argmin(x.node, axis))
 }
 
 /** Axes walked backwards; all of them when left out. */
