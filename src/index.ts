@@ -94,7 +94,7 @@ export {
 export * as models from './models/index.ts'
 // Networks.
 export * as nn from './nn/index.ts'
-export type { Description, InitOptions, Model } from './nn/model.ts'
+export type { Description, InitOptions, Model, PictureNormalization } from './nn/model.ts'
 export { describe, init } from './nn/model.ts'
 export * as optim from './optim/index.ts'
 export type {

@@ -164,7 +164,9 @@ export function joiningLayer(
 /** Builds a layer of any number of inputs. @throws ShapeError on another number than the layer takes */
 export function buildJoined(scope: Scope, layer: Layer, inputs: readonly Shape[]): Joined {
   const { type, arity = 1, join } = layer
-  if (arity === 'many' ? inputs.length === 0 : inputs.length !== arity) {
+  // In a row of layers there is one input, and the layer itself says what it is for.
+  const inRow = inputs.length === 1
+  if (arity === 'many' ? inputs.length === 0 : inputs.length !== arity && !inRow) {
     throw new ShapeError({
       where: where(scope, type),
       what: 'the layer takes another number of inputs',
@@ -173,7 +175,7 @@ export function buildJoined(scope: Scope, layer: Layer, inputs: readonly Shape[]
       fix: 'correct the wires of the graph',
     })
   }
-  if (join !== undefined) return join(scope, inputs)
+  if (join !== undefined && (arity === 'many' || inputs.length === arity)) return join(scope, inputs)
   const { output, apply } = layer.build(scope, inputs[0])
   return { output, apply: ([x]) => apply(x) }
 }
