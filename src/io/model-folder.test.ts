@@ -307,7 +307,7 @@ describe('what pictures are normalised with', () => {
     const { model: loaded } = await loadModel(folder)
     const expected = [-1, 0, 0.5, -0.2, 6, 0]
     const y = await loaded(tensor(picture, [1, 1, 2, 3])).data()
-    for (const [i, value] of y.entries()) expect(value).toBeCloseTo(expected[i], 6)
+    for (const [i, value] of y.entries()) expect(value).toBeCloseTo(expected[i], 5)
     // Numbers are what they are.
     expect(
       await loaded(
@@ -336,6 +336,11 @@ describe('what pictures are normalised with', () => {
   test('has to fit', async () => {
     const model = init(colours, { input: [1, 2, 3] })
     model.pictures = { mean: [1, 2], std: 1 }
-    expect(errorText(() => model(tensor(picture, [1, 1, 2, 3])))).toMatchInlineSnapshot()
+    expect(errorText(() => model(tensor(picture, [1, 1, 2, 3])))).toMatchInlineSnapshot(`
+      "ConfigError: model.pictures.mean: this does not fit the pictures that the model takes.
+        got       1, 2
+        expected  one number, or 3: one a channel
+        fix       correct what pictures are normalised with"
+    `)
   })
 })
