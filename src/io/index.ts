@@ -14,5 +14,6 @@ export {
 } from './model-folder.ts'
 export type { SafetensorsArray, SafetensorsDType, SafetensorsFile, SafetensorsTensor } from './safetensors.ts'
 export { readSafetensors, toFloat32, writeSafetensors } from './safetensors.ts'
+export { openWeights } from './weights/open.ts'
 export type { StoredDType, StoredTensor, WeightLayout, WeightsFile } from './weights/source.ts'
 export { weightsInMemory } from './weights/source.ts'

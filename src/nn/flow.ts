@@ -44,3 +44,20 @@ export function followLayers<V>(net: Layer, input: Shape, start: V, visit: (step
   }
   return go(net, '', [{ value: start, shape: input }], false).value
 }
+
+/** What comes out of a classifier. */
+export type Answer = 'logits' | 'probabilities' | 'logProbabilities'
+
+/** Layers that pass on what they are given, while a model is used. */
+const passing: readonly string[] = ['dropout', 'identity', 'flatten', 'reshape']
+
+/** Whether a net ends in a softmax or its logarithm along the last axis, or gives logits, as losses want them. */
+export function answerOf(net: Layer, input: Shape): Answer {
+  return followLayers<Answer>(net, input, 'logits', ({ layer, inputs, output }) => {
+    const { axis = -1 } = layer.options as { axis?: number }
+    const last = axis === -1 || axis === output.length - 1
+    if (layer.type === 'softmax' && last) return 'probabilities'
+    if (layer.type === 'logSoftmax' && last) return 'logProbabilities'
+    return passing.includes(layer.type) && inputs.length === 1 ? inputs[0].value : 'logits'
+  })
+}

@@ -37,7 +37,7 @@ export * from './containers.ts'
 export * from './conv-transpose.ts'
 export * from './convolution.ts'
 export * from './dense.ts'
-export { type Arrived, type FlowStep, followLayers } from './flow.ts'
+export { type Answer, type Arrived, answerOf, type FlowStep, followLayers } from './flow.ts'
 export { type GraphOptions, graph } from './graph.ts'
 export type { WeightInitializer } from './initializer.ts'
 export type {

@@ -392,7 +392,7 @@ describe('messages', () => {
     expect(() => nn.linear(3, { initializer: { kind: 'normal', deviation: -1 } })).toThrow(
       'nn.linear: initializer makes no sense.\n' +
         '  got       {"kind":"normal","deviation":-1}\n' +
-        "  expected  { kind: 'he', fan: 'in' | 'out' }, { kind: 'normal', deviation }, { kind: 'uniform', bound } or { kind: 'constant', value }\n" +
+        "  expected  { kind: 'he', fan: 'in' | 'out', distribution?: 'normal' | 'uniform' }, { kind: 'glorot' }, { kind: 'normal', deviation }, { kind: 'uniform', bound } or { kind: 'constant', value }\n" +
         "  fix       correct it, or leave it out: PyTorch's default",
     )
     expect(() =>
@@ -469,6 +469,13 @@ describe('initial weights', () => {
     // PyTorch counts all output channels, also of a depthwise convolution.
     near(await measured(nn.depthwiseConv2d(3, he('out')), [3, 3, 1024]), Math.sqrt(2 / (9 * 1024)))
     near(await measured(nn.linear(100, { initializer: { kind: 'normal', deviation: 0.01 } }), [200]), 0.01)
+    near(await measured(nn.conv2d(64, 3, { initializer: { kind: 'glorot' } }), [3, 3, 32]), Math.sqrt(2 / (9 * 96)))
+    const uniform = { kind: 'he', fan: 'in', distribution: 'uniform' } as const
+    near(await measured(nn.conv2d(64, 3, { initializer: uniform }), [3, 3, 32]), Math.sqrt(2 / (9 * 32)))
+    const drawn = await init(nn.linear(64, { initializer: uniform }), { input: [150] })
+      .get('weight')
+      .data()
+    expect(Math.max(...Array.from(drawn, Math.abs))).toBeCloseTo(Math.sqrt(6 / 150), 4)
   })
 })
 

@@ -300,7 +300,21 @@ export interface PublishedNetwork {
   readonly widths?: Readonly<Record<string, number>>
 }
 
-export function loadPublished(): Record<'resnet18' | 'resnet20' | 'mobileNetV2', PublishedNetwork> {
+/** Those with `B` have projections. */
+export type PublishedName =
+  | (
+      | 'resnet18'
+      | 'resnet34'
+      | 'resnet50'
+      | 'squeezeNet'
+      | 'mobileNetV1'
+      | 'mobileNetV2'
+      | 'darknetTiny'
+      | 'mlperfResnet8'
+    )
+  | ('resnet20' | 'resnet32' | 'resnet44' | 'resnet56' | 'resnet110' | 'resnet20B' | 'resnet56B')
+
+export function loadPublished(): Record<PublishedName, PublishedNetwork> {
   return load('models.golden.json')
 }
 

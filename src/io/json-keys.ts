@@ -1,0 +1,62 @@
+/** Where in the text of a JSON file its keys stand, for messages; and whether one stands there twice. */
+
+/**
+ * Index of each key, by its path as JSON: `["weight_map","conv1.weight"]`. JSON.parse keeps the last of two equal keys in
+ * silence; this looks at the text itself, which is known to be JSON by now.
+ * @param deepest keys of objects further inside are left out
+ * @param twice what to throw at a key that its object has already
+ */
+export function keyPlaces(
+  text: string,
+  deepest: number,
+  twice: (key: string, index: number) => Error,
+): ReadonlyMap<string, number> {
+  const places = new Map<string, number>()
+  const path: string[] = []
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]
+    if (character === '{' || character === '[') depth++
+    else if (character === '}' || character === ']') depth--
+    else if (character === '"') {
+      const end = endOfString(text, i)
+      if (depth <= deepest && isColonNext(text, end)) {
+        path.length = depth - 1
+        path.push(JSON.parse(text.slice(i, end)))
+        const key = JSON.stringify(path)
+        if (places.has(key)) throw twice(JSON.stringify(path.at(-1)), i)
+        places.set(key, i)
+      }
+      i = end - 1
+    }
+  }
+  return places
+}
+
+/** Index of the innermost key of a path that is there; 0 when none is. */
+export function placeOf(places: ReadonlyMap<string, number>, path: readonly string[]): number {
+  for (let depth = path.length; depth > 0; depth--) {
+    const index = places.get(JSON.stringify(path.slice(0, depth)))
+    if (index !== undefined) return index
+  }
+  return 0
+}
+
+/** Byte offset in the UTF-8 text of an index in the string. */
+export function byteOffsetOf(text: string, index: number): number {
+  return new TextEncoder().encode(text.slice(0, index)).length
+}
+
+/** Index behind the closing quote of the JSON string that begins at `start`. */
+function endOfString(text: string, start: number): number {
+  let i = start + 1
+  while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1
+  return i + 1
+}
+
+/** Whether the next character that is not white space is a colon: what stands before it is a key. */
+function isColonNext(text: string, index: number): boolean {
+  let i = index
+  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') i++
+  return text[i] === ':'
+}
