@@ -12,9 +12,9 @@ import type { ImportedModel } from '../imported-model.ts'
 import { Field } from '../json-fields.ts'
 import type { WeightsFile } from '../weights/source.ts'
 import { openZip, type Zip } from '../zip.ts'
-import { readKerasHdf5 } from './hdf5-weights.ts'
+import { variablesByName } from './lookup.ts'
 import { importTopology } from './topology.ts'
-import { variablesByName } from './variables.ts'
+import { readKerasHdf5 } from './variables.ts'
 
 export interface KerasOptions {
   /** For messages; default: the source's own. */

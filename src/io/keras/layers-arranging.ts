@@ -1,7 +1,7 @@
 /** Layers that put values elsewhere, and those that prepare them. */
 import * as nn from '../../nn/index.ts'
 import type { Field } from '../json-fields.ts'
-import { booleanOr, numberOr, pairs, perAxis, textOr } from './options.ts'
+import { booleanOr, numberOr, pairs, perAxis, short, textOr } from './options.ts'
 import { type Converter, type Use, withChannelsLast } from './use.ts'
 
 const padded = (rank: number): Converter => {
@@ -19,20 +19,26 @@ const cropped = (rank: number): Converter => {
     })
 }
 
-/** Nearest repeats values; bilinear has half-pixel centres. */
+/** Nearest repeats values; the others have half-pixel centres. */
 const upsampled = (rank: number): Converter => {
   return (use) =>
     withChannelsLast(use, rank, (input) => {
-      const scale = perAxis(use.config, 'size', rank, 2)
-      const mode = textOr(use.config, 'interpolation', ['nearest', 'bilinear'], 'nearest')
+      const scale = short(perAxis(use.config, 'size', rank, 2))
+      const mode = textOr(use.config, 'interpolation', interpolations, 'nearest')
       return use.main(nn.resize({ scale, ...resizing(mode) }), [input])
     })
 }
 
-const resizing = (mode: 'nearest' | 'bilinear') =>
-  mode === 'nearest'
-    ? ({ mode: 'nearest', coordinates: 'halfPixel', nearestRounding: 'floor' } as const)
-    : ({ mode: 'linear', coordinates: 'halfPixel' } as const)
+type Interpolation = 'nearest' | 'bilinear' | 'bicubic'
+const interpolations = ['nearest', 'bilinear', 'bicubic'] as const
+
+/** Pixels have their centres at halves; TensorFlow's cubic kernel is that of Catmull and Rom. */
+function resizing(mode: Interpolation) {
+  if (mode === 'nearest') return { mode: 'nearest', nearestRounding: 'halfUp' } as const
+  return mode === 'bilinear'
+    ? ({ mode: 'linear' } as const)
+    : ({ mode: 'cubic', cubicCoefficient: -0.5, excludeOutside: true } as const)
+}
 
 /** One extent of -1 is found from the others. */
 const reshape: Converter = (use) => {
@@ -119,7 +125,7 @@ const resize: Converter = (use) =>
       if (booleanOr(config, name, false)) throw config.get(name).error('false')
     }
     const size = [config.get('height').integer(1), config.get('width').integer(1)]
-    const mode = textOr(config, 'interpolation', ['nearest', 'bilinear'], 'bilinear')
+    const mode = textOr(config, 'interpolation', interpolations, 'bilinear')
     return use.main(nn.resize({ size, ...resizing(mode) }), [input])
   })
 

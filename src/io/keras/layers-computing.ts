@@ -4,6 +4,7 @@ import type { Field } from '../json-fields.ts'
 import { booleanOr, integerOr, numberOr, perAxis, short, textOr } from './options.ts'
 import { activated, type Converter, type Slot, type Use, withChannelsLast } from './use.ts'
 
+const kernelSlot: Slot = { variable: 'kernel', to: 'weight' }
 const bias: Slot = { variable: 'bias', to: 'bias' }
 
 /** Options that all convolutions share; those that are ours by default are left out. */
@@ -40,8 +41,7 @@ function convolution(rank: 1 | 2 | 3): Converter {
           ? nn.conv1d(filters, kernel[0], options)
           : rank === 2
             ? nn.conv2d(filters, pair(kernel), options)
-            : nn.conv3d(filters, short(kernel) as number, options)
-      const kernelSlot = { variable: 'kernel', to: 'weight' }
+            : nn.conv3d(filters, kernel as [number, number, number], options)
       return activated(use, use.main(layer, [input], hasBias ? [kernelSlot, bias] : [kernelSlot]))
     })
 }
@@ -87,8 +87,7 @@ function separable(rank: 1 | 2): Converter {
 const dense: Converter = (use) => {
   const hasBias = booleanOr(use.config, 'use_bias', true)
   const layer = nn.linear(use.config.get('units').integer(1), hasBias ? {} : { bias: false })
-  const kernel = { variable: 'kernel', to: 'weight' }
-  return activated(use, use.main(layer, use.inputs, hasBias ? [kernel, bias] : [kernel]))
+  return activated(use, use.main(layer, use.inputs, hasBias ? [kernelSlot, bias] : [kernelSlot]))
 }
 
 /** The one axis that a norm works along. The batch is counted, as Keras does. */
@@ -160,6 +159,7 @@ const groupNormalization: Converter = (use) => {
   return alongLast(use, axisOf(config), (input) => use.main(layer, [input], scaled(use, affine)))
 }
 
+/** Keras's result has extent · stride values under 'same', (extent - 1) · stride + max(reach, stride) under 'valid'. */
 const transposed =
   (rank: 1 | 2): Converter =>
   (use) =>
@@ -173,40 +173,27 @@ const transposed =
       if (outputPadding.isThere && outputPadding.value !== null) throw outputPadding.error('null')
       const same = textOr(config, 'padding', ['valid', 'same'], 'valid') === 'same'
       const hasBias = booleanOr(config, 'use_bias', true)
-      const pads = kernel.map((extent, axis) => transposedPads((extent - 1) * dilation[axis] + 1, stride[axis], same))
+      const reach = kernel.map((extent, axis) => (extent - 1) * dilation[axis] + 1)
+      // Where windows leave gaps, the values behind the last one come from nowhere but the bias.
+      const gaps = reach.map((extent, axis) => Math.max(0, stride[axis] - extent))
+      const hasGaps = gaps.some((gap) => gap > 0)
+      const cut = reach.map((extent, axis): readonly [number, number] => {
+        const around = Math.max(0, extent - stride[axis])
+        return [Math.floor(around / 2), around - Math.floor(around / 2)]
+      })
       const options = {
         stride: short(stride),
         ...(dilation.every((value) => value === 1) ? {} : { dilation: short(dilation) }),
-        ...(pads.some(({ around }) => around.some((extent) => extent !== 0))
-          ? { padding: pads.map(({ around }) => around) }
-          : {}),
-        ...(pads.some(({ more }) => more !== 0) ? { outputPadding: pads.map(({ more }) => more) } : {}),
+        ...(same ? { padding: hasGaps ? cut : ('same' as const) } : {}),
+        ...(hasGaps ? { outputPadding: short(gaps) } : {}),
         ...(hasBias ? {} : { bias: false }),
       }
       const layer =
         rank === 1
           ? nn.convTranspose1d(filters, kernel[0], options)
           : nn.convTranspose2d(filters, pair(kernel), options)
-      // Keras has [...kernel, out, in].
-      const kernelSlot: Slot = { variable: 'kernel', to: 'weight', turn: 'swap' }
       return activated(use, use.main(layer, [input], hasBias ? [kernelSlot, bias] : [kernelSlot]))
     })
-
-/**
- * Keras's result has extent · stride values under 'same', (extent - 1) · stride + max(reach, stride) under 'valid'. What
- * the kernels reach is cut as much in front as a convolution of that padding would have added there.
- */
-function transposedPads(
-  reach: number,
-  stride: number,
-  same: boolean,
-): { readonly around: readonly [number, number]; readonly more: number } {
-  const spare = Math.max(0, stride - reach)
-  if (!same) return { around: [0, 0], more: spare }
-  const cut = Math.max(0, reach - stride)
-  const before = Math.floor(cut / 2)
-  return { around: [before, cut - before], more: spare }
-}
 
 const embedding: Converter = (use) => {
   const layer = nn.embedding(use.config.get('input_dim').integer(1), use.config.get('output_dim').integer(1))
@@ -217,9 +204,15 @@ const embedding: Converter = (use) => {
 const prelu: Converter = (use) => {
   const field = use.config.get('shared_axes')
   const shared = field.isThere && field.value !== null ? field.elements().map((axis) => axis.integer(1)) : []
-  const shape = use.shape(0).map((extent, axis) => (shared.includes(axis + 1) ? 1 : extent))
-  const layer = nn.prelu({ shape })
-  return use.main(layer, use.inputs, [{ variable: 'alpha', to: 'weight', turn: 'reshape' }])
+  const rank = use.shape(0).length
+  const isShared = Array.from({ length: rank }, (_, axis) => shared.includes(axis + 1))
+  const slopes = isShared.every(Boolean)
+    ? 'one'
+    : isShared.slice(0, -1).every(Boolean) && !isShared[rank - 1]
+      ? 'channels'
+      : 'values'
+  if (slopes === 'values' && isShared.some(Boolean)) throw field.error('all axes but the last, all of them, or none')
+  return use.main(nn.prelu({ slopes }), use.inputs, [{ variable: 'alpha', to: 'weight', turn: 'reshape' }])
 }
 
 export const computing: Readonly<Record<string, Converter>> = {

@@ -15,12 +15,12 @@ function pool(kind: 'max' | 'avg', rank: 1 | 2 | 3): Converter {
       const stride = perAxis(use.config, 'strides', rank, size)
       const same = textOr(use.config, 'padding', ['valid', 'same'], 'valid') === 'same'
       const options = {
-        ...(stride.every((value, axis) => value === size[axis]) ? {} : { stride: short(stride) as number }),
+        ...(stride.every((value, axis) => value === size[axis]) ? {} : { stride: short(stride) }),
         ...(same ? { padding: 'same' as const } : {}),
         // Keras takes the mean of what is there.
         ...(same && kind === 'avg' ? { countIncludePad: false } : {}),
       }
-      return use.main(layers[kind][rank - 1](short(size) as number, options), [input])
+      return use.main(layers[kind][rank - 1](short(size), options), [input])
     })
 }
 

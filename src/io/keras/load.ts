@@ -1,13 +1,12 @@
 /** Puts stored values into a model, one variable at a time: no second copy of all of them. */
-import type { TypedArray } from '../../base/dtype.ts'
 import { FormatError } from '../../base/errors.ts'
 import { type Shape, sameShape, showShape, sizeOf } from '../../base/shape.ts'
 import { init, type Model } from '../../nn/model.ts'
 import { toFloat32 } from '../safetensors.ts'
 import type { StoredTensor } from '../weights/source.ts'
 import type { BuiltNet, Stored } from './build.ts'
+import type { Variable, Variables } from './lookup.ts'
 import type { Slot } from './use.ts'
-import type { Variable, Variables } from './variables.ts'
 
 /**
  * A model of a net with stored values, in inference mode. Layers that Keras was not to train are frozen.
@@ -71,30 +70,17 @@ function match(
 
 async function loadSlot(model: Model, layer: Stored, slot: Slot, tensor: StoredTensor, path: string): Promise<void> {
   const state = model.get(`${layer.path}.${slot.to}`)
-  const last = tensor.shape.length - 1
-  const swap = slot.turn === 'swap' && last >= 1
-  const shape = swap ? [...tensor.shape.slice(0, -2), tensor.shape[last], tensor.shape[last - 1]] : tensor.shape
-  const fits = slot.turn === 'reshape' ? sizeOf(shape) === state.size : sameShape(shape, state.shape)
+  const fits = slot.turn === 'reshape' ? sizeOf(tensor.shape) === state.size : sameShape(tensor.shape, state.shape)
   if (!fits) {
-    throw problem(path, layer, `${slot.variable} ${showShape(tensor.shape)}`, `${showShape(state.shape)} in all`)
+    throw problem(
+      path,
+      layer,
+      `${slot.variable} ${showShape(tensor.shape)}`,
+      `${slot.variable} ${showShape(state.shape)}`,
+    )
   }
   const data = await tensor.read()
-  const values = data instanceof Float32Array ? data : toFloat32({ dtype: tensor.dtype, shape: tensor.shape, data })
-  await state.load(swap ? swapLast(values, tensor.shape[last - 1], tensor.shape[last]) : values)
-}
-
-/** Matrices of [rows, columns] as [columns, rows], one after the other. */
-function swapLast(values: Float32Array, rows: number, columns: number): TypedArray {
-  const turned = new Float32Array(values.length)
-  const size = rows * columns
-  for (let start = 0; start < values.length; start += size) {
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        turned[start + column * rows + row] = values[start + row * columns + column]
-      }
-    }
-  }
-  return turned
+  await state.load(data instanceof Float32Array ? data : toFloat32({ dtype: tensor.dtype, shape: tensor.shape, data }))
 }
 
 function freeze(model: Model, stored: readonly Stored[]): string[] {

@@ -6,7 +6,7 @@ import type { KerasVersion } from './activations.ts'
 import { buildNet } from './build.ts'
 import { type KerasModel, readKerasModel } from './config.ts'
 import { loadStored } from './load.ts'
-import type { Variables } from './variables.ts'
+import type { Variables } from './lookup.ts'
 
 export interface Topology {
   readonly major: KerasVersion

@@ -12,8 +12,8 @@ export interface Slot {
   readonly variable: string
   /** Path below the layer: `weight`. */
   readonly to: string
-  /** How its values are put in order: as they are (the default), under another shape, or with the last two axes swapped. */
-  readonly turn?: 'reshape' | 'swap'
+  /** Whether the same values in the same order have another shape here. */
+  readonly turn?: 'reshape'
   /** Numbers that the config holds: then nothing is stored. One stands for as many as there are. */
   readonly values?: readonly number[]
 }

@@ -9,8 +9,8 @@ import { FormatError, UnsupportedError } from '../../base/errors.ts'
 import type { Shape } from '../../base/shape.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { Field } from '../json-fields.ts'
+import { variablesByName } from '../keras/lookup.ts'
 import { importTopology } from '../keras/topology.ts'
-import { variablesByName } from '../keras/variables.ts'
 import { readManifest, type ShardSource } from './manifest.ts'
 
 /** The files of a model that are at hand, as in a page. */
