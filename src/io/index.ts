@@ -12,6 +12,11 @@ export {
   writeData,
   writeHistory,
 } from './model-folder.ts'
+export type { ExportStep as OnnxExportStep, OnnxExporter } from './onnx/export/exporter.ts'
+export type { OnnxGraph, Value as OnnxValue } from './onnx/export/graph.ts'
+export type { Preprocessing as OnnxPreprocessing } from './onnx/export/preprocessing.ts'
+export type { OnnxExportOptions, OnnxFileOptions } from './onnx/export.ts'
+export { exportOnnx, saveOnnx } from './onnx/export.ts'
 export type { SafetensorsArray, SafetensorsDType, SafetensorsFile, SafetensorsTensor } from './safetensors.ts'
 export { readSafetensors, toFloat32, writeSafetensors } from './safetensors.ts'
 export type { LoadWeightsOptions, WeightsReport } from './weights/load.ts'

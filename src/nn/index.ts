@@ -5,14 +5,18 @@ import * as activations from './activations.ts'
 import * as arithmetic from './arithmetic.ts'
 import * as arrange from './arrange.ts'
 import * as containers from './containers.ts'
+import * as transposed from './conv-transpose.ts'
 import * as convolution from './convolution.ts'
 import * as dense from './dense.ts'
 import { type GraphOptions, graph } from './graph.ts'
 import type { Json, Layer, LayerJson } from './layer.ts'
 import * as normalization from './normalization.ts'
 import * as pooling from './pooling.ts'
+import * as quantization from './quantization.ts'
 import * as reducing from './reducing.ts'
 import * as shortcut from './shortcut.ts'
+import * as signal from './signal.ts'
+import * as spatial from './spatial.ts'
 import { type ValueOptions, value } from './value.ts'
 
 export * from './activations.ts'
@@ -32,6 +36,7 @@ export {
 } from './arithmetic.ts'
 export { concat, expand, gather, permute, reshape, type SliceRange, slice, take, tile } from './arrange.ts'
 export * from './containers.ts'
+export * from './conv-transpose.ts'
 export * from './convolution.ts'
 export * from './dense.ts'
 export { type Answer, type Arrived, answerOf, type FlowStep, followLayers } from './flow.ts'
@@ -52,8 +57,11 @@ export type {
 export { joiningLayer } from './layer.ts'
 export * from './normalization.ts'
 export * from './pooling.ts'
+export * from './quantization.ts'
 export { argmax, argmin, type ReduceLayerOptions, type ReductionName, reduce } from './reducing.ts'
 export * from './shortcut.ts'
+export * from './signal.ts'
+export * from './spatial.ts'
 export { type ValueOptions, value } from './value.ts'
 
 type Options = { readonly [name: string]: Json }
@@ -86,19 +94,28 @@ const readers: Readonly<Record<string, Reader>> = {
   },
   conv1d: (o) => convolution.conv1d(number(o, 'filters'), number(o, 'kernelSize'), rest(o, 'filters', 'kernelSize')),
   conv2d: (o) => convolution.conv2d(number(o, 'filters'), o.kernelSize as number, rest(o, 'filters', 'kernelSize')),
+  conv3d: (o) => convolution.conv3d(number(o, 'filters'), o.kernelSize as number, rest(o, 'filters', 'kernelSize')),
+  convTranspose1d: (o) =>
+    transposed.convTranspose1d(number(o, 'filters'), number(o, 'kernelSize'), rest(o, 'filters', 'kernelSize')),
+  convTranspose2d: (o) =>
+    transposed.convTranspose2d(number(o, 'filters'), o.kernelSize as number, rest(o, 'filters', 'kernelSize')),
   depthwiseConv1d: (o) => convolution.depthwiseConv1d(number(o, 'kernelSize'), rest(o, 'kernelSize')),
   depthwiseConv2d: (o) => convolution.depthwiseConv2d(o.kernelSize as number, rest(o, 'kernelSize')),
   linear: (o) => dense.linear(number(o, 'features'), rest(o, 'features')),
   embedding: (o) => dense.embedding(number(o, 'count'), number(o, 'features')),
   batchNorm: (o) => normalization.batchNorm(o),
   layerNorm: (o) => normalization.layerNorm(o),
+  instanceNorm: (o) => normalization.instanceNorm(o),
+  lrn: (o) => normalization.lrn(o),
   groupNorm: (o) => normalization.groupNorm(number(o, 'groups'), rest(o, 'groups')),
-  maxPool1d: (o) => pooling.maxPool1d(number(o, 'size'), rest(o, 'size')),
-  maxPool2d: (o) => pooling.maxPool2d(number(o, 'size'), rest(o, 'size')),
-  avgPool1d: (o) => pooling.avgPool1d(number(o, 'size'), rest(o, 'size')),
-  avgPool2d: (o) => pooling.avgPool2d(number(o, 'size'), rest(o, 'size')),
-  globalAvgPool: () => pooling.globalAvgPool(),
-  globalMaxPool: () => pooling.globalMaxPool(),
+  maxPool1d: (o) => pooling.maxPool1d(o.size as pooling.PoolSize, rest(o, 'size')),
+  maxPool2d: (o) => pooling.maxPool2d(o.size as pooling.PoolSize, rest(o, 'size')),
+  avgPool1d: (o) => pooling.avgPool1d(o.size as pooling.PoolSize, rest(o, 'size')),
+  avgPool2d: (o) => pooling.avgPool2d(o.size as pooling.PoolSize, rest(o, 'size')),
+  maxPool3d: (o) => pooling.maxPool3d(o.size as pooling.PoolSize, rest(o, 'size')),
+  avgPool3d: (o) => pooling.avgPool3d(o.size as pooling.PoolSize, rest(o, 'size')),
+  globalAvgPool: (o) => pooling.globalAvgPool(o),
+  globalMaxPool: (o) => pooling.globalMaxPool(o),
   identityShortcut: (o) => shortcut.identityShortcut(number(o, 'filters'), rest(o, 'filters')),
   flatten: () => activations.flatten(),
   dropout: (o) => activations.dropout(number(o, 'rate')),
@@ -108,9 +125,28 @@ const readers: Readonly<Record<string, Reader>> = {
   elu: (o) => activations.elu(number(o, 'alpha')),
   gelu: (o) => activations.gelu(o.form as 'erf' | 'tanh'),
   silu: () => activations.silu(),
+  selu: (o) => activations.selu(o),
+  celu: (o) => activations.celu(number(o, 'alpha')),
+  softplus: () => activations.softplus(),
+  logSigmoid: () => activations.logSigmoid(),
+  softsign: () => activations.softsign(),
+  mish: () => activations.mish(),
+  hardSigmoid: (o) => activations.hardSigmoid(o),
+  hardTanh: (o) => activations.hardTanh(o),
+  thresholdedRelu: (o) => activations.thresholdedRelu(number(o, 'alpha')),
+  shrink: (o) => activations.shrink(o),
+  prelu: (o) => activations.prelu(o),
+  pad: (o) => spatial.pad(o.pads as readonly (readonly [number, number])[], rest(o, 'pads')),
+  resize: (o) => spatial.resize(o),
+  depthToSpace: (o) => spatial.depthToSpace(number(o, 'block'), rest(o, 'block')),
+  spaceToDepth: (o) => spatial.spaceToDepth(number(o, 'block'), rest(o, 'block')),
   sigmoid: () => activations.sigmoid(),
   tanh: () => activations.tanh(),
   hardSwish: () => activations.hardSwish(),
+  dft: (o) => signal.dft(o),
+  stft: (o) => signal.stft(o as unknown as signal.StftLayerOptions),
+  quantize: (o) => quantization.quantize(o as unknown as quantization.QuantizeOptions),
+  dequantize: (o) => quantization.dequantize(o as unknown as quantization.DequantizeOptions),
   softmax: (o) => activations.softmax(o),
   logSoftmax: (o) => activations.logSoftmax(o),
   unary: (o) => arithmetic.unary(o.op as arithmetic.UnaryName),

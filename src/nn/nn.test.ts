@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { tensor } from '../tensor/index.ts'
+import { Parameter, tensor, valueAndGrad } from '../tensor/index.ts'
 import { checkLayer, type LayerCheck } from '../testing/check-layer.ts'
 import * as nn from './index.ts'
 import { layerToJson } from './layer.ts'
@@ -33,6 +33,29 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
       { input: image, output: [6, 6, 6], parameters: 9 * 4 * 6 + 6 },
     ],
   ],
+  conv3d: [
+    [
+      nn.conv3d(4, [2, 3, 3], { stride: [1, 2, 2], padding: 1, groups: 2 }),
+      { input: [3, 5, 5, 2], output: [4, 3, 3, 4], parameters: 18 * 4 + 4 },
+    ],
+  ],
+  convTranspose1d: [
+    [
+      nn.convTranspose1d(6, 4, { stride: 2, padding: 1, bias: false }),
+      { input: signal, output: [18, 6], parameters: 4 * 6 * 4 },
+    ],
+  ],
+  convTranspose2d: [
+    [nn.convTranspose2d(6, 2, { stride: 2 }), { input: image, output: [16, 16, 6], parameters: 4 * 24 + 6 }],
+    [
+      nn.convTranspose2d(6, [3, 4], { stride: 2, padding: 1, outputPadding: [1, 0], groups: 2 }),
+      { input: image, output: [16, 16, 6], parameters: 12 * 3 * 4 + 6 },
+    ],
+    [
+      nn.convTranspose2d(3, 3, { stride: 3, padding: 'same', dilation: 2 }),
+      { input: [3, 2, 4], output: [9, 6, 3], parameters: 9 * 12 + 3 },
+    ],
+  ],
   depthwiseConv1d: [[nn.depthwiseConv1d(3, { padding: 1 }), { input: signal, output: [9, 4], parameters: 16 }]],
   depthwiseConv2d: [
     [
@@ -47,13 +70,37 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
   ],
   embedding: [[nn.embedding(11, 6), { input: [5], output: [5, 6], parameters: 66, integers: 11 }]],
   batchNorm: [[nn.batchNorm(), { input: image, output: image, parameters: 8 }]],
+  instanceNorm: [[nn.instanceNorm(), { input: image, output: image, parameters: 8 }]],
+  lrn: [[nn.lrn({ size: 3, alpha: 0.5 }), { input: image, output: image, parameters: 0 }]],
   layerNorm: [[nn.layerNorm(), { input: [5, 6], output: [5, 6], parameters: 12 }]],
   groupNorm: [[nn.groupNorm(2), { input: image, output: image, parameters: 8 }]],
   maxPool1d: [[nn.maxPool1d(2), { input: signal, output: [4, 4], parameters: 0 }]],
   maxPool2d: [[nn.maxPool2d(3, { stride: 2, padding: 1 }), { input: image, output: [4, 4, 4], parameters: 0 }]],
+  maxPool3d: [[nn.maxPool3d([1, 2, 2]), { input: [3, 4, 5, 2], output: [3, 2, 2, 2], parameters: 0 }]],
+  avgPool3d: [[nn.avgPool3d(2, { ceil: true }), { input: [3, 4, 5, 2], output: [2, 2, 3, 2], parameters: 0 }]],
   avgPool1d: [[nn.avgPool1d(3, { stride: 1 }), { input: signal, output: [7, 4], parameters: 0 }]],
-  avgPool2d: [[nn.avgPool2d(2), { input: image, output: [4, 4, 4], parameters: 0 }]],
-  globalAvgPool: [[nn.globalAvgPool(), { input: image, output: [4], parameters: 0 }]],
+  avgPool2d: [
+    [nn.avgPool2d(2), { input: image, output: [4, 4, 4], parameters: 0 }],
+    [
+      nn.avgPool2d([3, 2], { stride: [2, 1], dilation: [1, 3], padding: 'same', countIncludePad: false }),
+      { input: image, output: [4, 8, 4], parameters: 0 },
+    ],
+    [
+      nn.avgPool2d(3, {
+        stride: 2,
+        padding: [
+          [0, 1],
+          [1, 0],
+        ],
+        ceil: true,
+      }),
+      { input: image, output: [4, 4, 4], parameters: 0 },
+    ],
+  ],
+  globalAvgPool: [
+    [nn.globalAvgPool(), { input: image, output: [4], parameters: 0 }],
+    [nn.globalAvgPool({ keepDims: true }), { input: image, output: [1, 1, 4], parameters: 0 }],
+  ],
   globalMaxPool: [[nn.globalMaxPool(), { input: signal, output: [4], parameters: 0 }]],
   flatten: [[nn.flatten(), { input: image, output: [256], parameters: 0 }]],
   dropout: [[nn.dropout(0.3), { input: image, output: image, parameters: 0 }]],
@@ -67,6 +114,74 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
   elu: [[nn.elu(), { input: image, output: image, parameters: 0 }]],
   gelu: [[nn.gelu('tanh'), { input: image, output: image, parameters: 0 }]],
   silu: [[nn.silu(), { input: image, output: image, parameters: 0 }]],
+  selu: [[nn.selu(), { input: image, output: image, parameters: 0 }]],
+  celu: [[nn.celu(2), { input: image, output: image, parameters: 0 }]],
+  softplus: [[nn.softplus(), { input: image, output: image, parameters: 0 }]],
+  logSigmoid: [[nn.logSigmoid(), { input: image, output: image, parameters: 0 }]],
+  softsign: [[nn.softsign(), { input: image, output: image, parameters: 0 }]],
+  mish: [[nn.mish(), { input: image, output: image, parameters: 0 }]],
+  hardSigmoid: [
+    [nn.hardSigmoid(), { input: image, output: image, parameters: 0 }],
+    [nn.hardSigmoid({ alpha: 0.2 }), { input: image, output: image, parameters: 0 }],
+  ],
+  hardTanh: [[nn.hardTanh({ min: -0.51 }), { input: image, output: image, parameters: 0 }]],
+  thresholdedRelu: [[nn.thresholdedRelu(0.3), { input: image, output: image, parameters: 0 }]],
+  shrink: [[nn.shrink({ bias: 0.25 }), { input: image, output: image, parameters: 0 }]],
+  prelu: [
+    [nn.prelu(), { input: image, output: image, parameters: 1 }],
+    [nn.prelu({ slopes: 'channels', initial: 0.1 }), { input: image, output: image, parameters: 4 }],
+    [nn.prelu({ slopes: 'values' }), { input: signal, output: signal, parameters: 36 }],
+  ],
+  pad: [
+    [
+      nn.pad(
+        [
+          [1, 0],
+          [0, 2],
+          [0, 0],
+        ],
+        { value: 0.5 },
+      ),
+      { input: image, output: [9, 10, 4], parameters: 0 },
+    ],
+    [
+      nn.pad(
+        [
+          [2, 1],
+          [0, 0],
+        ],
+        { mode: 'reflect' },
+      ),
+      { input: signal, output: [12, 4], parameters: 0 },
+    ],
+  ],
+  resize: [
+    [nn.resize({ scale: 2 }), { input: image, output: [16, 16, 4], parameters: 0 }],
+    [
+      nn.resize({ size: [5, 11], mode: 'cubic', coordinates: 'alignCorners' }),
+      { input: image, output: [5, 11, 4], parameters: 0 },
+    ],
+  ],
+  depthToSpace: [[nn.depthToSpace(2, { order: 'CRD' }), { input: [3, 4, 8], output: [6, 8, 2], parameters: 0 }]],
+  spaceToDepth: [[nn.spaceToDepth(2), { input: image, output: [4, 4, 16], parameters: 0 }]],
+  dft: [
+    [nn.dft({ onesided: true }), { input: [9, 1], output: [5, 2], parameters: 0 }],
+    [nn.dft({ axis: 0, inverse: true, length: 6 }), { input: [8, 3, 2], output: [6, 3, 2], parameters: 0 }],
+  ],
+  stft: [[nn.stft({ frameStep: 3, window: [0, 0.5, 1, 0.5] }), { input: [12, 1], output: [3, 3, 2], parameters: 0 }]],
+  quantize: [
+    [nn.quantize({ scale: 0.02, zeroPoint: 128 }), { input: image, output: image, parameters: 0, gradient: false }],
+    [
+      nn.quantize({ scale: [0.1, 0.2, 0.5, 1], type: 'i8' }),
+      { input: image, output: image, parameters: 0, gradient: false },
+    ],
+  ],
+  dequantize: [
+    [
+      nn.dequantize({ scale: [0.1, 0.2, 0.5], zeroPoint: [1, 2, -3], axis: 0 }),
+      { input: [3, 8], output: [3, 8], parameters: 0 },
+    ],
+  ],
   sigmoid: [[nn.sigmoid(), { input: image, output: image, parameters: 0 }]],
   tanh: [[nn.tanh(), { input: image, output: image, parameters: 0 }]],
   hardSwish: [[nn.hardSwish(), { input: image, output: image, parameters: 0 }]],
@@ -302,6 +417,29 @@ describe('messages', () => {
       nn.layerFromJson({ type: 'conv2d', options: { filters: 1, kernelSize: 1, initializer: 'he' } }),
     ).toThrow('nn.conv2d: initializer makes no sense.\n  got       "he"')
     expect(() => nn.dropout(1)).toThrow('dropout: the rate makes no sense')
+    expect(() => nn.convTranspose2d(4, 0)).toThrow('nn.convTranspose2d: kernelSize makes no sense.\n  got       0')
+    expect(() => init(nn.sequential(['up', nn.convTranspose1d(4, 2, { padding: 1 })]), { input: [1, 3] })).toThrow(
+      'convTranspose1d "up": the padding leaves nothing of the output.\n' +
+        '  got       samples of shape [1, 3], kernel [2]\n' +
+        '  expected  an output of at least one element on every axis\n' +
+        '  fix       pad less: padding here cuts off the output',
+    )
+    expect(() => init(nn.pad([[0, 1]]), { input: [8, 8, 4] })).toThrow(
+      'pad: samples have 3 axes, the border has 1.\n' +
+        '  got       samples of shape [8, 8, 4]\n' +
+        '  expected  [before, after] for every axis of a sample\n' +
+        '  fix       give [0, 0] for axes that stay as they are',
+    )
+    expect(() => init(nn.depthToSpace(2), { input: [8, 8, 6] })).toThrow(
+      'depthToSpace: the samples are not made of blocks of 2×2.\n' +
+        '  got       samples of shape [8, 8, 6]\n' +
+        '  expected  [height, width, channels], channels a multiple of 4\n' +
+        '  fix       use another block',
+    )
+    expect(() => nn.resize({})).toThrow('nn.resize: neither size nor scale is given')
+    expect(() => nn.prelu({ slopes: 'all' as 'one' })).toThrow(
+      'nn.prelu: the options make no sense.\n  got       {"slopes":"all"}',
+    )
     expect(() => nn.layerFromJson({ type: 'conv2' })).toThrow("did you mean 'conv2d'?")
     expect(() => init(nn.flatten(), { input: [4] })(tensor([1, 2, 3, 4]))).toThrow('add a batch axis of 1 in front')
   })
@@ -378,6 +516,17 @@ describe('identityShortcut', () => {
         ],
       ],
     ])
+  })
+})
+
+describe('quantize', () => {
+  it('rounds halves to the even number before the zero point, holds values in range, and lets gradients through', async () => {
+    const model = init(nn.quantize({ scale: 0.5, zeroPoint: 3 }), { input: [6] })
+    const x = tensor([[0.25, 0.75, -0.25, -2, 127, 0.6]])
+    expect(await model(x).array()).toEqual([[3, 5, 3, 0, 255, 4]])
+    const weight = new Parameter('x', [1, 6], Float32Array.of(0.25, 0.75, -0.25, -2, 127, 0.6))
+    const [, [gradient]] = valueAndGrad([weight], () => model(weight.value).sum())
+    expect(await gradient.array()).toEqual([[2, 2, 2, 0, 0, 2]])
   })
 })
 

@@ -121,7 +121,12 @@ export function reshaped(layout: Layout, shape: Shape): Layout | undefined {
   const all = groups.map((_, i) => i)
   const last = all.length - 1
   const usual = [[last, ...all.slice(0, last)], all].slice(last < 1 ? 1 : 0)
-  const chosen = usual.find((candidate) => sameList(candidate.filter((i) => groups[i].rest.length > 0), ranks))
+  const chosen = usual.find((candidate) =>
+    sameList(
+      candidate.filter((i) => groups[i].rest.length > 0),
+      ranks,
+    ),
+  )
   const sorted = chosen ?? insertOnes(groups, ranks)
   return { ...cut, axes: sorted.map((i) => [...groups[i].ones, ...groups[i].rest]) }
 }
