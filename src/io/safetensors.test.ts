@@ -223,6 +223,12 @@ describe('readSafetensors refuses', () => {
     )
   })
 
+  it('a long name with many fields, without holding the name for each', () => {
+    const name = 'n'.repeat(1 << 20)
+    const fields = Array.from({ length: 20_000 }, (_, i) => `"k${i}":0`)
+    expect(messageOf(file(`{"${name}":{${fields.join(',')}}}`))).toContain('has an unknown field "k0"')
+  })
+
   it('names that come twice', () => {
     const a = JSON.stringify(f32([1], 0, 4))
     expect(messageOf(file(`{"a":${a},"\\u0061" :${a}}`, new Uint8Array(4)))).toBe(

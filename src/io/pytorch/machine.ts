@@ -25,6 +25,9 @@ type Slot = PyValue | typeof mark
 /** No number that counts anything has more bytes. */
 const longestNumber = 256
 
+/** Of a class or function, with its module. */
+const longestName = 1000
+
 export class Machine {
   readonly #reader: ByteReader
   readonly #rules: PickleRules
@@ -141,6 +144,7 @@ export class Machine {
 
   global(module: PyValue, name: PyValue): PyGlobal {
     if (typeof module !== 'string' || typeof name !== 'string') throw this.error('a name is no text')
+    if (module.length + name.length > longestName) throw this.error('a name is absurdly long')
     // Python 2 had these names for the same modules.
     const now = module === '__builtin__' ? 'builtins' : module === 'copy_reg' ? 'copyreg' : module
     return new PyGlobal(`${now}.${name}`)
