@@ -25,6 +25,8 @@ type Slot = PyValue | typeof mark
 /** No number that counts anything has more bytes. */
 const longestNumber = 256
 
+/** Each makes one value or none: a bound for their memory. A tensor takes some forty. */
+const mostInstructions = 4e6
 /** Of a class or function, with its module. */
 const longestName = 1000
 
@@ -38,6 +40,7 @@ export class Machine {
   readonly #memo = new Map<number, PyValue>()
   /** Offset of the present instruction. */
   #at = 0
+  #count = 0
 
   constructor(reader: ByteReader, rules: PickleRules, whole: boolean) {
     this.#reader = reader
@@ -48,6 +51,7 @@ export class Machine {
   /** The byte of the next instruction, which errors stand at from here on. */
   next(): number {
     this.#at = this.#reader.offset
+    if (++this.#count > mostInstructions) throw this.error('the pickle is absurdly long')
     return this.bytes(1, 'an instruction')[0]
   }
 
