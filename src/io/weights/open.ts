@@ -1,6 +1,7 @@
 import { exists, isDirectory, joinPath, openRange, type RangeReader, readDirectory } from '#platform'
 import { showStart } from '../../base/bytes.ts'
 import { ConfigError, FormatError } from '../../base/errors.ts'
+import { openPytorch } from '../pytorch/pytorch-file.ts'
 import { openSafetensors } from './safetensors-file.ts'
 import { besideIn, openShards } from './shards.ts'
 import type { WeightsFile } from './source.ts'
@@ -36,7 +37,6 @@ async function openByStart(range: RangeReader, path: string | undefined): Promis
   if (start[8] === 0x7b && start[7] === 0) return openSafetensors(range)
   const isZip = start[0] === 0x50 && start[1] === 0x4b
   if (isZip || start[0] === 0x80 || range.path.endsWith('.tar') || (await isTar(range))) {
-    const { openPytorch } = await import('../pytorch/pytorch-file.ts')
     return openPytorch(range)
   }
   if (start[0] === 0x7b && path !== undefined) {
