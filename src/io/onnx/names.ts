@@ -6,6 +6,7 @@ const modules = new Set([
   'Conv',
   'ConvTranspose',
   'Gemm',
+  'Linear',
   'MatMul',
   'BatchNormalization',
   'InstanceNormalization',

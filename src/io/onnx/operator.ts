@@ -56,6 +56,8 @@ export interface Context {
   readonly declaredBatch: number | undefined
   /** Takes from the memory that constants may be computed into. @throws FormatError when there is none left */
   allocate(elements: number): void
+  /** The operators of the nodes that take a value. */
+  usersOf(name: string): readonly string[]
   /** Raw data of tensors that lie in other files. */
   readonly external: ReadonlyMap<object, Uint8Array>
 }

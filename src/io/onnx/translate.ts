@@ -7,9 +7,11 @@ import { Names } from './names.ts'
 import { Network, type Weight } from './network.ts'
 import { type Context, NodeReader, type Operator } from './operator.ts'
 import { findOperator, newestOpset, onnxOperators } from './operators/index.ts'
+import { fuse } from './patterns.ts'
 import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import type { GraphInput } from './signature.ts'
+import { readTensor } from './tensors.ts'
 import { batchAtom, type Flow, type Known, showElements, type Value } from './values.ts'
 
 /** Which of ONNX's axes the axes of a sample are. */
@@ -45,6 +47,15 @@ export interface Translated {
 /** Constants computed from small files stay within this. */
 const spareBytes = 64 * 2 ** 20
 
+const outputNames = (graph: Message<'Graph'>) => graph.output.map(({ name = '' }) => name)
+
+/** The tensor of a Constant node. */
+function constantOf({ reader, external }: Translated, node: Message<'Node'>): Known | undefined {
+  const tensor = node.attribute.find(({ name }) => name === 'value')?.t
+  if (tensor === undefined || (tensor.dataLocation === 1 && !external.has(tensor))) return undefined
+  return readTensor(reader, tensor, external.get(tensor))
+}
+
 /** The nodes that an output needs, in the file's order. */
 function neededNodes(nodes: readonly Message<'Node'>[], output: string): Message<'Node'>[] {
   const wanted = new Set([output])
@@ -58,8 +69,14 @@ function neededNodes(nodes: readonly Message<'Node'>[], output: string): Message
 }
 
 /** The file's operator of a node. @throws UnsupportedError when it isn't known */
-function operatorOf(of: Translated, node: Message<'Node'>): { operator: Operator; version: number } {
+function operatorOf(
+  of: Translated,
+  node: Message<'Node'>,
+  fused: ReadonlyMap<Message<'Node'>, Operator>,
+): { operator: Operator; version: number } {
   const { reader, opset } = of
+  const pattern = fused.get(node)
+  if (pattern !== undefined) return { operator: pattern, version: pattern.versions[pattern.versions.length - 1] }
   const name = node.opType ?? ''
   const domain = node.domain ?? ''
   const own = domain === '' || domain === 'ai.onnx'
@@ -95,6 +112,12 @@ export function translate(of: Translated, whole: boolean): Translation {
   const { reader, graph, opset, input } = of
   const order = input.order(whole)
   const network = new Network(order.shape, input.dtype, order.axes, order.batch)
+  const { nodes, operators } = fuse(graph.node, outputNames(graph), of.constants, (node) => constantOf(of, node))
+  const needed = neededNodes(nodes, of.output)
+  const users = new Map<string, string[]>()
+  for (const node of needed) {
+    for (const name of node.input) users.set(name, [...(users.get(name) ?? []), node.opType ?? ''])
+  }
   let left = 4 * of.bytes + spareBytes
   const context: Context = {
     reader,
@@ -108,6 +131,7 @@ export function translate(of: Translated, whole: boolean): Translation {
         expected: `at most ${4 * of.bytes + spareBytes} bytes`,
       })
     },
+    usersOf: (name) => users.get(name) ?? [],
     external: of.external,
   }
   if (order.note !== undefined) network.notes.push(order.note)
@@ -115,7 +139,9 @@ export function translate(of: Translated, whole: boolean): Translation {
   const values = new Map<string, Value>(of.constants)
   values.set(input.name, network.input)
   const names = new Names()
-  for (const node of neededNodes(graph.node, of.output)) readNode(of, context, node, values, names)
+  for (const node of needed) {
+    readNode(of, context, node, operatorOf(of, node, operators), values, names)
+  }
   const value = values.get(of.output)
   if (value === undefined) throw reader.error(`nothing gives the output '${of.output}'`, { at: graph })
   const result = finish(of, network, value, order.channelsLast)
@@ -126,11 +152,11 @@ function readNode(
   of: Translated,
   context: Context,
   node: Message<'Node'>,
+  { operator, version }: { operator: Operator; version: number },
   values: Map<string, Value>,
   names: Names,
 ): void {
   const { reader } = of
-  const { operator, version } = operatorOf(of, node)
   const inputs = node.input.map((name) => {
     if (name === '') return undefined
     const value = values.get(name)
