@@ -16,6 +16,7 @@ import {
   isFloat,
   type Known,
   product,
+  shortName,
   showElements,
   type Value,
 } from './values.ts'
@@ -172,7 +173,7 @@ export class NodeReader {
   known(i: number): Known {
     const value = this.input(i)
     if (value.kind === 'known') return value
-    throw this.unsupported(`input ${i} (${this.node.input[i]}) depends on the model's input`, {
+    throw this.unsupported(`input ${i} (${shortName(this.node.input[i])}) depends on the model's input`, {
       expected: 'an initializer or a constant',
     })
   }
@@ -269,8 +270,10 @@ export class NodeReader {
   // ── errors ──
 
   get title(): string {
-    const { name, opType } = this.node
-    return name === undefined || name === '' ? `${opType} (output '${this.node.output[0]}')` : `${opType} '${name}'`
+    const { name, opType, output } = this.node
+    return name === undefined || name === ''
+      ? `${shortName(opType)} (output '${shortName(output[0])}')`
+      : `${shortName(opType)} '${shortName(name)}'`
   }
 
   error(what: string, details: { got?: string; expected?: string; fix?: string } = {}): FormatError {

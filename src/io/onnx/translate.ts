@@ -12,7 +12,7 @@ import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import type { GraphInput } from './signature.ts'
 import { readTensor } from './tensors.ts'
-import { batchAtom, type Flow, type Known, showElements, type Value } from './values.ts'
+import { batchAtom, type Flow, type Known, shortName, showElements, type Value } from './values.ts'
 
 /** Which of ONNX's axes the axes of a sample are. */
 export interface AxisOrder {
@@ -81,21 +81,22 @@ function operatorOf(
   const domain = node.domain ?? ''
   const own = domain === '' || domain === 'ai.onnx'
   const operator = own ? findOperator(name) : undefined
-  const known = [...onnxOperators().keys()]
   if (operator === undefined) {
+    const known = [...onnxOperators().keys()]
+    const shown = shortName(name)
     throw new UnsupportedError({
       where: reader.path,
-      what: `the operator '${name}' of node '${node.name ?? ''}' is not read (domain '${own ? 'ai.onnx' : domain}', opset ${opset})`,
+      what: `the operator '${shown}' of node '${shortName(node.name)}' is not read (domain '${own ? 'ai.onnx' : shortName(domain)}', opset ${opset})`,
       expected:
-        nearest(name, known) === undefined
+        nearest(shown, known) === undefined
           ? `one of the ${known.length} that onnxOperators() lists`
-          : didYouMean(name, known),
+          : didYouMean(shown, known),
       fix: 'export the model without it, or add it in src/io/onnx/operators',
     })
   }
   const versions = operator.versions.filter((version) => version <= opset)
   if (versions.length === 0) {
-    throw reader.error(`node '${node.name ?? ''}' uses ${name}, which opset ${opset} does not have`, {
+    throw reader.error(`node '${shortName(node.name)}' uses ${name}, which opset ${opset} does not have`, {
       at: node,
       expected: `opset ${operator.versions[0]} or newer`,
     })
@@ -116,7 +117,11 @@ export function translate(of: Translated, whole: boolean): Translation {
   const needed = neededNodes(nodes, of.output)
   const users = new Map<string, string[]>()
   for (const node of needed) {
-    for (const name of node.input) users.set(name, [...(users.get(name) ?? []), node.opType ?? ''])
+    for (const name of node.input) {
+      const list = users.get(name)
+      if (list === undefined) users.set(name, [node.opType ?? ''])
+      else list.push(node.opType ?? '')
+    }
   }
   let left = 4 * of.bytes + spareBytes
   const context: Context = {
@@ -161,10 +166,13 @@ function readNode(
     if (name === '') return undefined
     const value = values.get(name)
     if (value === undefined) {
-      throw reader.error(`node '${node.name ?? ''}' (${node.opType}) takes '${name}', which nothing before it gives`, {
-        at: node,
-        expected: 'nodes in the order in which they are computed',
-      })
+      throw reader.error(
+        `node '${shortName(node.name)}' (${node.opType}) takes '${shortName(name)}', which nothing before it gives`,
+        {
+          at: node,
+          expected: 'nodes in the order in which they are computed',
+        },
+      )
     }
     return value
   })
