@@ -66,9 +66,22 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   model.eval()
   return {
     model,
+    ...classesOf(opened.file),
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
+  }
+}
+
+/** Class names, where the file was written with them: a JSON list under `classes`. */
+function classesOf(file: Message<'Model'>): { classes?: readonly string[] } {
+  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
+  try {
+    const classes: unknown = JSON.parse(text ?? '')
+    return Array.isArray(classes) && classes.every((name) => typeof name === 'string') ? { classes } : {}
+  } catch {
+    // Other programs may keep something else under this name.
+    return {}
   }
 }
 

@@ -37,6 +37,8 @@ export interface Operator {
    * these that is not above it.
    */
   readonly versions: readonly number[]
+  /** How many inputs there have to be; default 1. */
+  readonly least?: number
   /** Adds layers for it. Inputs that are constants are among `node.inputs`; at least one is not, or there is no `fold`. */
   readonly read: (node: NodeReader) => Value | readonly Value[]
   /** Computes it where all inputs are constants. */

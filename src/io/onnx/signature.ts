@@ -98,7 +98,7 @@ function hasChannelsFirst(graph: Message<'Graph'>, input: string, rank: number):
   const first = firstSensitive(graph.node, input)
   if (first?.opType === 'Transpose') {
     const perm = first.attribute.find((attribute) => attribute.name === 'perm')?.ints ?? []
-    return !(perm[0] === 0 && perm[1] === rank - 1)
+    return perm.length !== rank || !perm.every((axis, i) => axis === (i === 0 ? 0 : i === 1 ? rank - 1 : i - 1))
   }
   return rank === 4 || channelsSecond.has(first?.opType ?? '')
 }

@@ -180,6 +180,8 @@ function readNode(
     value?.kind === 'known' && value.initializer !== undefined ? [value.initializer] : [],
   )
   const one = new NodeReader(node, inputs, version, names.of(node, initializers), context)
+  const { least = 1 } = operator
+  for (let i = 0; i < least; i++) one.input(i)
   let results: Value | readonly Value[]
   try {
     const constants = inputs.filter((value) => value !== undefined)
