@@ -1,9 +1,10 @@
 /** ONNX files as ordinary models. */
-import { readFile } from '#platform'
+import { openRange, readFile } from '#platform'
 import { ConfigError, checkOptions, didYouMean, FormatError, UnsupportedError } from '../../base/errors.ts'
 import { type Shape, sizeOf } from '../../base/shape.ts'
 import { init } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
+import { besideModel, readExternal } from './external.ts'
 import { MixesSamples } from './operator.ts'
 import { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
@@ -19,6 +20,8 @@ export interface ImportOnnxOptions {
   readonly values?: { readonly [name: string]: GivenValue }
   /** The output that the model gives; default: the graph's first. */
   readonly output?: string
+  /** Where the file comes as bytes: the files beside it that hold its weights, by name. */
+  readonly files?: { readonly [location: string]: Uint8Array | Blob }
 }
 
 export interface ImportedOnnx extends ImportedModel {
@@ -43,11 +46,17 @@ const bytesSource = 'ONNX model'
  * const { model, report } = await importOnnx('resnet18.onnx')
  */
 export async function importOnnx(source: string | Uint8Array, options: ImportOnnxOptions = {}): Promise<ImportedOnnx> {
-  checkOptions('importOnnx', options, ['input', 'values', 'output'])
+  checkOptions('importOnnx', options, ['input', 'values', 'output', 'files'])
   const isPath = typeof source === 'string'
   const path = isPath ? source : bytesSource
   const bytes = isPath ? await readFile(source) : source
-  const { translation, format } = readOnnx(bytes, path, options)
+  const opened = openOnnx(bytes, path)
+  const external = await readExternal(
+    opened.reader,
+    opened.graph,
+    isPath ? besideModel(opened.reader) : given(path, options),
+  )
+  const { translation, format } = readOnnx(opened, options, external)
   const model = init(translation.net, { input: translation.inputShape })
   for (const state of [...model.parameters, ...model.states]) {
     const weight = translation.weights.get(state.name)
@@ -63,26 +72,55 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   }
 }
 
+/** Opens files that a caller has handed over. */
+function given(path: string, { files = {} }: ImportOnnxOptions) {
+  return async (location: string) => {
+    if (Object.hasOwn(files, location)) return openRange(files[location], location)
+    throw new ConfigError({
+      where: path,
+      what: 'weights lie in another file',
+      got: `the bytes of the model alone`,
+      expected: `'${location}' beside it`,
+      fix: `give the path of the model, or the file's bytes: importOnnx(bytes, { files: { '${location}': bytes } })`,
+    })
+  }
+}
+
+export interface OpenedOnnx {
+  readonly reader: MessageReader
+  readonly file: Message<'Model'>
+  readonly graph: Message<'Graph'>
+  readonly bytes: number
+}
+
+/** The messages of a file. @throws FormatError */
+export function openOnnx(bytes: Uint8Array, path: string): OpenedOnnx {
+  const reader = new MessageReader(bytes, path)
+  const file = reader.read('Model')
+  const { graph } = file
+  if (graph === undefined) throw reader.error('there is no graph in it', { at: file, expected: 'an ONNX model' })
+  return { reader, file, graph, bytes: bytes.length }
+}
+
 export interface ReadOnnx {
   readonly translation: Translation
   /** For people. */
   readonly format: string
 }
 
-/** The net of a file's bytes and how its parameters are filled; nothing is made yet. */
+/** The net of a file and how its parameters are filled; nothing is made yet. */
 export function readOnnx(
-  bytes: Uint8Array,
-  path: string,
+  { reader, file, graph, bytes }: OpenedOnnx,
   options: ImportOnnxOptions,
   external: ReadonlyMap<object, Uint8Array> = new Map(),
 ): ReadOnnx {
-  const reader = new MessageReader(bytes, path)
-  const file = reader.read('Model')
-  const { graph } = file
-  if (graph === undefined) throw reader.error('there is no graph in it', { at: file, expected: 'an ONNX model' })
   const opset = opsetOf(reader, file)
   if (graph.sparseInitializer.length > 0) {
-    throw new UnsupportedError({ where: path, what: 'sparse initializers are not read', fix: 'export dense weights' })
+    throw new UnsupportedError({
+      where: reader.path,
+      what: 'sparse initializers are not read',
+      fix: 'export dense weights',
+    })
   }
   const constants = new Map<string, Known>()
   for (const tensor of graph.initializer) {
@@ -92,7 +130,7 @@ export function readOnnx(
   }
   const input = inputOf(reader, graph, constants, options)
   const output = outputOf(reader, graph, options)
-  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes: bytes.length }
+  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes }
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
@@ -171,7 +209,7 @@ function givenValue(reader: MessageReader, info: Message<'ValueInfo'>, given: Gi
   const hasShape = 'shape' in given && 'data' in given
   const data = hasShape ? given.data : (given as ArrayLike<number>)
   const declared = info.type?.tensorType?.shape?.dim.map(({ dimValue = -1 }) => dimValue)
-  const fits = declared !== undefined && declared.every((extent) => extent >= 0) && sizeOf(declared) === data.length
+  const fits = declared?.every((extent) => extent >= 0) === true && sizeOf(declared) === data.length
   const shape = hasShape ? given.shape : fits ? declared : [data.length]
   if (sizeOf(shape) !== data.length) {
     throw new ConfigError({
