@@ -70,6 +70,7 @@ export type {
 export { explainConvolution, printConvolution, printExplanation, summarize, trainingMemory } from './inspect/index.ts'
 export type {
   LoadedModel,
+  LoadWeightsOptions,
   ModelContents,
   ModelInfo,
   OnnxExporter,
@@ -79,26 +80,37 @@ export type {
   OnnxGraph,
   OnnxPreprocessing,
   OnnxValue,
+  RenameRule,
   SafetensorsArray,
   SafetensorsDType,
   SafetensorsFile,
   SafetensorsTensor,
+  StoredTensor,
+  WeightLayout,
+  WeightsFile,
+  WeightsReport,
+  WriteWeightsOptions,
 } from './io/index.ts'
 // Files.
 export {
   claimModelFolder,
   clearModelFolder,
+  encodeWeights,
   exportOnnx,
   hasCheckpoint,
   loadModel,
+  loadWeights,
   nextRunFolder,
+  openWeights,
   readSafetensors,
   saveModel,
   saveOnnx,
+  showWeightsReport,
   toFloat32,
   writeData,
   writeHistory,
   writeSafetensors,
+  writeWeights,
 } from './io/index.ts'
 export * as models from './models/index.ts'
 // Networks.
