@@ -4,7 +4,7 @@ import { UnsupportedError } from '../../base/errors.ts'
 import { fromSmallFloats } from '../small-floats.ts'
 import type { MessageReader } from './read-message.ts'
 import { type Message, type OnnxType, tensorTypes } from './schema.ts'
-import { type Element, type Known, product, showElements } from './values.ts'
+import { type Element, type Known, product, shortName, showElements } from './values.ts'
 
 export type TensorMessage = Message<'Tensor'>
 
@@ -66,7 +66,7 @@ export function rawBytes(tensor: TensorMessage): number | undefined {
  * @throws FormatError when dims, type and data do not fit each other
  */
 export function readTensor(reader: MessageReader, tensor: TensorMessage, external?: Uint8Array): Known {
-  const name = `tensor '${tensor.name ?? ''}'`
+  const name = `tensor '${shortName(tensor.name)}'`
   const type = typeName(tensor.dataType)
   const dims = tensor.dims as readonly number[]
   if (type === undefined) {
