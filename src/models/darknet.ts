@@ -57,7 +57,7 @@ export function darknetTiny(options: ArchitectureOptions = {}): nn.Layer {
       features.push([String(section++), convolution(filters, kernelSize)])
     }
     // A pool is a section of its own; it keeps its number where it is left out.
-    if (i < groups.length - 1 && i >= leftOut) features.push([String(section), nn.maxPool2d(2)])
+    if (i < groups.length - 1 && i >= leftOut) features.push([String(section), nn.maxPool2d(2, { ceil: true })])
     section++
   }
   return nn.sequential(

@@ -1,7 +1,6 @@
 /** The verbs that every network answers, by whatever name it goes: what its features are, what its head is, and a new head. */
 import { ConfigError } from '../base/errors.ts'
 import * as nn from '../nn/index.ts'
-import { layerToJson } from '../nn/layer.ts'
 import { init, type Model } from '../nn/model.ts'
 
 export interface Head {
@@ -27,9 +26,9 @@ const behindHead = new Set([
 const probabilities = new Set(['softmax', 'logSoftmax', 'sigmoid', 'logSigmoid'])
 
 /** The option that holds the number of classes, if the layer can be a head. */
-function classesOption({ type, options }: Pick<nn.LayerJson, 'type' | 'options'>): 'features' | 'filters' | undefined {
+function classesOption({ type, options }: nn.Layer): 'features' | 'filters' | undefined {
   if (type === 'linear') return 'features'
-  const { kernelSize, groups = 1 } = options ?? {}
+  const { kernelSize, groups = 1 } = options
   const pointwise = [kernelSize].flat().every((size) => size === 1) && groups === 1
   return /^conv[123]d$/.test(type) && pointwise ? 'filters' : undefined
 }
@@ -37,8 +36,9 @@ function classesOption({ type, options }: Pick<nn.LayerJson, 'type' | 'options'>
 /** Names from the outside to the head; or the layer that stands where one should be, `undefined` where all let pass. */
 type Found = { readonly way: readonly string[]; readonly layer: nn.Layer } | { readonly obstacle: string } | undefined
 
-const outputOf = ({ options, layers = [] }: nn.Layer): string =>
-  (options.output as string | undefined) ?? layers[layers.length - 1][0]
+const layersOf = ({ layers = [] }: nn.Layer): NonNullable<nn.Layer['layers']> => layers
+const outputOf = (graph: nn.Layer): string =>
+  (graph.options.output as string | undefined) ?? layersOf(graph)[layersOf(graph).length - 1][0]
 
 /** Goes from the end of the net towards its beginning. */
 export function findHead(net: nn.Layer, path = ''): Found {
@@ -83,7 +83,7 @@ function theHead(verb: string, net: nn.Layer): { readonly way: readonly string[]
 }
 
 /** What becomes of a layer; `undefined`: it is left out. */
-type Change = (layer: nn.LayerJson) => nn.LayerJson | undefined
+type Change = (layer: nn.Layer) => nn.Layer | undefined
 interface Changes {
   readonly atHead: Change
   /** Of every layer behind the head. */
@@ -91,76 +91,66 @@ interface Changes {
   /** Whether layers of graphs go that lead nowhere then. */
   readonly prune: boolean
 }
-type NamedJson = NonNullable<nn.LayerJson['layers']>[number]
+type Named = readonly [name: string, layer: nn.Layer]
 
 /** Changes the head, and every layer behind it. All others stay as they are. */
-function change(layer: nn.Layer, way: readonly string[], changes: Changes): nn.LayerJson | undefined {
-  const json = layerToJson(layer)
-  if (way.length === 0) return changes.atHead(json)
-  const [inner, ...further] = way
-  const named = new Map(layer.layers)
-  const later = namesBehind(layer, inner)
-  const changed = (json.layers ?? []).map((one): NamedJson | undefined => {
-    const to =
-      one.name === inner
-        ? change(named.get(inner) as nn.Layer, further, changes)
-        : later.has(one.name)
-          ? changeAll(named.get(one.name) as nn.Layer, changes)
-          : one
-    return to === undefined ? undefined : { ...to, name: one.name }
+function change(layer: nn.Layer, way: readonly string[], changes: Changes): nn.Layer | undefined {
+  if (way.length === 0) return changes.atHead(layer)
+  const [at, ...further] = way
+  const behind = namesBehind(layer, at)
+  const changed = layersOf(layer).map(([name, inner]): Named | undefined => {
+    if (name !== at && !behind.has(name)) return [name, inner]
+    const to = name === at ? change(inner, further, changes) : changeAll(inner, changes)
+    return to === undefined ? undefined : [name, to]
   })
-  return withLayers(layer, json, changed, changes.prune)
+  return withLayers(layer, changed, changes.prune)
 }
 
 /** Changes all layers inside that hold no others. */
-function changeAll(layer: nn.Layer, changes: Changes): nn.LayerJson | undefined {
-  const json = layerToJson(layer)
-  if (layer.layers === undefined) return changes.behind(json)
-  const changed = layer.layers.map(([name, inner]): NamedJson | undefined => {
+function changeAll(layer: nn.Layer, changes: Changes): nn.Layer | undefined {
+  if (layer.layers === undefined) return changes.behind(layer)
+  const changed = layer.layers.map(([name, inner]): Named | undefined => {
     const to = changeAll(inner, changes)
-    return to === undefined ? undefined : { ...to, name }
+    return to === undefined ? undefined : [name, to]
   })
-  return withLayers(layer, json, changed, changes.prune)
+  return withLayers(layer, changed, changes.prune)
 }
 
 /** Of the layers inside, those between one of them and the end. */
-function namesBehind({ layers = [], wires, ...of }: nn.Layer, name: string): Set<string> {
+function namesBehind(layer: nn.Layer, name: string): Set<string> {
+  const { wires } = layer
   if (wires === undefined) {
-    const names = layers.map(([inner]) => inner)
+    const names = layersOf(layer).map(([inner]) => inner)
     return new Set(names.slice(names.indexOf(name) + 1))
   }
   const behind = new Set<string>()
-  for (let at = outputOf({ layers, ...of }); at !== name; at = (wires.get(at) as readonly string[])[0]) behind.add(at)
+  for (let at = outputOf(layer); at !== name; at = (wires.get(at) as readonly string[])[0]) behind.add(at)
   return behind
 }
 
-/** A layer with others inside; `undefined` where nothing is left of it. */
-function withLayers(
-  { wires, ...of }: nn.Layer,
-  json: nn.LayerJson,
-  changed: readonly (NamedJson | undefined)[],
-  prune: boolean,
-): nn.LayerJson | undefined {
+/** A row or a graph with other layers inside; `undefined` where nothing is left of it. */
+function withLayers(of: nn.Layer, changed: readonly (Named | undefined)[], prune: boolean): nn.Layer | undefined {
+  const { wires } = of
   const layers = changed.filter((layer) => layer !== undefined)
-  if (wires === undefined) return layers.length === 0 ? undefined : { ...json, layers }
+  if (wires === undefined) return layers.length === 0 ? undefined : nn.sequential(...layers)
   // Who took a layer that is left out takes what that one took.
-  const kept = new Set(layers.map(({ name }) => name))
+  const kept = new Set(layers.map(([name]) => name))
   const source = (name: string): string =>
     name === 'input' || kept.has(name) ? name : source((wires.get(name) as readonly string[])[0])
   const output = source(outputOf(of))
   if (output === 'input') return undefined
-  const takes = new Map(layers.map(({ name }) => [name, (wires.get(name) as readonly string[]).map(source)]))
+  const takes = new Map(layers.map(([name]) => [name, (wires.get(name) as readonly string[]).map(source)]))
   const needed = prune ? reach(output, takes) : kept
-  const rest = layers.filter(({ name }) => needed.has(name))
+  const rest = layers.filter(([name]) => needed.has(name))
   const inputs: Record<string, readonly string[]> = {}
   let before = 'input'
-  for (const { name } of rest) {
+  for (const [name] of rest) {
     const from = takes.get(name) as readonly string[]
     if (from.length > 1 || (from.length === 1 && from[0] !== before)) inputs[name] = from
     before = name
   }
-  const options = { ...(Object.keys(inputs).length === 0 ? {} : { inputs }), ...(output === before ? {} : { output }) }
-  return { type: json.type, ...(Object.keys(options).length === 0 ? {} : { options }), layers: rest }
+  const some = Object.keys(inputs).length > 0
+  return nn.graph(rest, { ...(some ? { inputs } : {}), ...(output === before ? {} : { output }) })
 }
 
 /** All layers that one depends on, itself included. */
@@ -218,9 +208,7 @@ export function features(net: Model): Promise<Model>
 export function features(net: nn.Layer | Model): nn.Layer | Promise<Model> {
   const { way } = theHead('features', netOf(net))
   const nothing = (): undefined => undefined
-  const front = nn.layerFromJson(
-    change(netOf(net), way, { atHead: nothing, behind: nothing, prune: true }) ?? { type: 'sequential' },
-  )
+  const front = change(netOf(net), way, { atHead: nothing, behind: nothing, prune: true }) ?? nn.sequential()
   return isModel(net) ? withValues(net, front, undefined, way) : front
 }
 
@@ -245,15 +233,15 @@ export function replaceHead(
 ): nn.Layer | Promise<Model> {
   const { way, layer } = theHead('replaceHead', netOf(net))
   const option = classesOption(layer) as string
-  const before = layer.options[option] as number
-  const atHead: Change = (json) => ({ ...json, options: { ...json.options, [option]: classes } })
-  const behind: Change = (json) => {
-    if (options.logits === true && probabilities.has(json.type)) return undefined
-    if (json.type !== 'reshape') return json
-    const { shape } = json.options as { readonly shape: readonly number[] }
-    const at = shape.lastIndexOf(before)
-    return { ...json, options: { shape: shape.map((extent, axis) => (axis === at ? classes : extent)) } }
+  const { type, options: before } = layer
+  const atHead: Change = () => nn.layerFromJson({ type, options: { ...before, [option]: classes } })
+  const behind: Change = (one) => {
+    if (options.logits === true && probabilities.has(one.type)) return undefined
+    if (one.type !== 'reshape') return one
+    const shape = one.options.shape as readonly number[]
+    const at = shape.lastIndexOf(before[option] as number)
+    return nn.reshape(shape.map((extent, axis) => (axis === at ? classes : extent)))
   }
-  const next = nn.layerFromJson(change(netOf(net), way, { atHead, behind, prune: false }) as nn.LayerJson)
+  const next = change(netOf(net), way, { atHead, behind, prune: false }) as nn.Layer
   return isModel(net) ? withValues(net, next, options.seed, way) : next
 }

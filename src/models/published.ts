@@ -8,6 +8,8 @@ export interface PublishedWeights {
   readonly pictures?: PictureNormalization
   /** The path here of what has another name in the published file. Left out where names are paths. */
   readonly rename?: (name: string) => string
+  /** How values lie in files that do not say it. Left out where they lie as PyTorch has them. */
+  readonly layout?: 'keras'
 }
 
 const imagenet: PictureNormalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
@@ -48,7 +50,7 @@ const mlperfNorms = ['bn1', ...[1, 2, 3].flatMap((stage) => [`layer${stage}.0.bn
 const mlperfNames = kerasNames((kind, number) => {
   if (kind === 'conv2d') return mlperfConvolutions[number]
   if (kind === 'batch_normalization') return mlperfNorms[number]
-  return kind === 'dense' ? 'linear' : undefined
+  return kind === 'dense' && number === 0 ? 'linear' : undefined
 })
 
 /** Blocks of {@link mobileNetV1} in one row. */
@@ -56,24 +58,24 @@ const separableBlocks = [1, 2, 2, 6, 2].flatMap((count, stage) =>
   Array.from({ length: count }, (_, i) => `blocks.${stage}.${i}`),
 )
 
+const inside = (block: string | undefined, layer: string) => (block === undefined ? undefined : `${block}.${layer}`)
+
 const mobileNetV1Names = kerasNames((kind, number) => {
-  const block = (i: number) => separableBlocks[i] ?? 'no block'
-  if (kind === 'conv2d') return number === 0 ? 'conv_stem' : `${block(number - 1)}.conv_pw`
-  if (kind === 'depthwise_conv2d') return `${block(number)}.conv_dw`
+  if (kind === 'conv2d') return number === 0 ? 'conv_stem' : inside(separableBlocks[number - 1], 'conv_pw')
+  if (kind === 'depthwise_conv2d') return inside(separableBlocks[number], 'conv_dw')
   if (kind === 'batch_normalization') {
-    return number === 0 ? 'bn1' : `${block((number - 1) >> 1)}.bn${number % 2 === 1 ? 1 : 2}`
+    return number === 0 ? 'bn1' : inside(separableBlocks[(number - 1) >> 1], number % 2 === 1 ? 'bn1' : 'bn2')
   }
-  return kind === 'dense' ? 'classifier' : undefined
+  return kind === 'dense' && number === 0 ? 'classifier' : undefined
 })
 
-/** Sections of tiny.cfg that are convolutions. */
-const darknetSections = [0, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18]
+/** Sections of tiny.cfg that are convolutions, here {@link darknetTiny}'s. */
+const darknetBlocks = [0, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18].map((section) => `features.${section}`)
 
-// Keras 2 counted from 1 for TensorFlow.js.
+// Keras counted from 1 when these were written.
 const darknetNames = kerasNames((kind, number) => {
-  if (kind === 'conv2d' && number === 16) return 'classifier'
-  const part = kind === 'conv2d' ? 'conv' : kind === 'batch_normalization' ? 'bn' : undefined
-  return part === undefined ? undefined : `features.${darknetSections[number - 1] ?? 'no section'}.${part}`
+  if (kind === 'conv2d') return number === 16 ? 'classifier' : inside(darknetBlocks[number - 1], 'conv')
+  return kind === 'batch_normalization' ? inside(darknetBlocks[number - 1], 'bn') : undefined
 })
 
 /** By the name of the network; those without published weights are left out. */
@@ -88,12 +90,13 @@ export const published: Readonly<{ [architecture: string]: PublishedWeights | un
   resnet50: torchvision,
   mobileNetV2: torchvision,
   squeezeNet: torchvision,
-  mobileNetV1: { source: 'mlcommons/tiny, visual wake words', rename: mobileNetV1Names },
-  darknetTiny: { source: 'pjreddie/darknet, tiny.cfg, as a Keras model', rename: darknetNames },
+  mobileNetV1: { source: 'mlcommons/tiny, visual wake words', rename: mobileNetV1Names, layout: 'keras' },
+  darknetTiny: { source: 'pjreddie/darknet, tiny.cfg, as a Keras model', rename: darknetNames, layout: 'keras' },
   // Bytes go in as numbers of 0 … 255.
   mlperfResnet8: {
     source: 'mlcommons/tiny, image classification',
     pictures: { mean: 0, std: 1 / 255 },
     rename: mlperfNames,
+    layout: 'keras',
   },
 }

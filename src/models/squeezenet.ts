@@ -33,7 +33,7 @@ export function squeezeNet(options: ArchitectureOptions = {}): nn.Layer {
   checkOptions('models.squeezeNet', options, ['classes', 'input'])
   const small = (shorterSide(options.input) ?? 224) <= 64
   const { classes = small ? 10 : 1000 } = options
-  const pool = nn.maxPool2d(3, { stride: 2 })
+  const pool = nn.maxPool2d(3, { stride: 2, ceil: true })
   const features = [
     nn.conv2d(64, 3, { stride: small ? 1 : 2, ...start }),
     nn.relu(),

@@ -127,6 +127,13 @@ describe('head', () => {
     )
   })
 
+  it("layers of one's own stay what they are", () => {
+    const own: nn.Layer = { type: 'own', options: {}, build: (_scope, input) => ({ output: input, apply: (x) => x }) }
+    const net = nn.sequential(own, nn.linear(3))
+    expect(models.features(net).layers).toEqual([['0', own]])
+    expect(describeNet(models.replaceHead(net, 5), [4]).output).toEqual([5])
+  })
+
   it.each([
     [
       'a residual block',

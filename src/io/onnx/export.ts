@@ -12,7 +12,7 @@ import type { Model } from '../../nn/model.ts'
 import type { ExportStep, OnnxExporter } from './export/exporter.ts'
 import { infoOf, type OnnxGraph, type Value, withOpset } from './export/graph.ts'
 import { exporters } from './export/layers.ts'
-import { channelsFirst, natural, orderOf, sampleShape } from './export/layout.ts'
+import { axisOf, channelsFirst, natural, orderOf, sampleShape } from './export/layout.ts'
 import { addPreprocessing, type Preprocessing } from './export/preprocessing.ts'
 import type { MessageInit } from './schema.ts'
 import { collect, encodeModel, type Stream, type TensorStream } from './write.ts'
@@ -220,11 +220,13 @@ function buildGraph(
   const type = preprocessing?.dtype === 'u8' ? 'uint8' : takesNumbers(model) ? 'int32' : 'float'
   const first = type !== 'int32' && inputLayout !== 'channels-last' && inputShape.length > 1
   const input = graph.input('input', type, first ? channelsFirst(inputShape) : natural(inputShape))
-  const turned = type === 'int32' ? input : graph.channelsFirst(input, 'input')
+  // Once, in front of everything; signals and rows of features are turned where somebody asks for it.
+  const turned = type !== 'int32' && inputShape.length > 2 ? graph.channelsFirst(input, 'input') : input
   const start = preprocessing === undefined ? turned : addPreprocessing(graph, turned, preprocessing, model.pictures)
   const net = followLayers(model.net, inputShape, start, (step) => exportStep(graph, model, step, options))
-  const last = options.softmax === true ? probabilities(graph, net, model) : net
+  const last = options.softmax === true ? probabilities(graph, net) : net
   const output = finish(graph, last, input)
+  graph.prune(output.name)
   return { inputs: [infoOf(input)], outputs: [infoOf(output)] }
 }
 
@@ -261,24 +263,28 @@ function exportStep(graph: OnnxGraph, model: Model, step: FlowStep<Value>, optio
   const name = [...(path === '' ? [] : [path]), ...(part === '' ? [] : [part])].join('/')
   const inputs = step.inputs.map(({ value }) => value)
   const constant = inputs.length > 0 && inputs.every((value) => value.constant !== undefined)
+  // What maps are combined with lies as they do.
+  const maps = model.inputShape.length > 2
+  const withBatch = (value: Value) => graph.batched(maps ? graph.channelsFirst(value, name) : value, name)
   const context: ExportStep = {
     graph,
     name: name === '' ? layer.type : name,
     layer,
     options: layer.options,
-    inputs: constant && !rearranging.has(layer.type) ? inputs.map((value) => graph.batched(value, name)) : inputs,
+    inputs: constant && !rearranging.has(layer.type) ? inputs.map(withBatch) : inputs,
     output: step.output,
+    channelsFirst: channelsFirst(step.output),
+    natural: natural(step.output),
     parameter: (own) => model.get(path === '' ? own : `${path}.${own}`),
   }
   return exporter(context)
 }
 
-function probabilities(graph: OnnxGraph, value: Value, { net, outputShape }: Model): Value {
-  const none = () => {
-    throw new RangeError('a softmax has no parameters')
-  }
-  const step = { graph, name: 'probabilities', layer: net, options: {}, inputs: [value], output: outputShape }
-  return exporters.softmax({ ...step, parameter: none })
+/** Along the channels, in whatever order they lie. */
+function probabilities(graph: OnnxGraph, value: Value): Value {
+  const last = sampleShape(value.layout).length - 1
+  const x = axisOf(value.layout, last) < 0 ? graph.plain(value, 'probabilities').value : value
+  return graph.value('probabilities', 'Softmax', [graph.use(x)], { axis: axisOf(x.layout, last) + 1 }, x)
 }
 
 /** The graph's output: maps lie as they are, channels first or last; a vector has juanji's order. */

@@ -56,7 +56,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     opened.graph,
     isPath ? besideModel(opened.reader) : given(path, options),
   )
-  const { translation, format } = readOnnx(opened, options, external)
+  const { translation, format, takesBytes } = readOnnx(opened, options, external)
   const model = init(translation.net, { input: translation.inputShape })
   for (const state of [...model.parameters, ...model.states]) {
     const weight = translation.weights.get(state.name)
@@ -64,6 +64,8 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     await state.load(weight())
   }
   model.eval()
+  // The graph itself does with bytes what it likes.
+  if (takesBytes) model.pictures = { mean: 0, std: 1 / 255 }
   return {
     model,
     ...classesOf(opened.file),
@@ -119,6 +121,8 @@ export interface ReadOnnx {
   readonly translation: Translation
   /** For people. */
   readonly format: string
+  /** Whether samples are u8. */
+  readonly takesBytes: boolean
 }
 
 /** The net of a file and how its parameters are filled; nothing is made yet. */
@@ -147,7 +151,7 @@ export function readOnnx(
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
-  return { translation: { ...translation, notes }, format: formatOf(file, opset) }
+  return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
 }
 
 /** The same constant as an initializer; data stay undecoded. */

@@ -7,8 +7,10 @@ import { dense } from './dense.ts'
 import type { OnnxExporter } from './exporter.ts'
 import { norms } from './normalization.ts'
 import { pools } from './pooling.ts'
+import { quantizations } from './quantization.ts'
 import { reducings } from './reducing.ts'
-import { identityShortcut } from './shortcut.ts'
+import { signals } from './signal.ts'
+import { spatial } from './spatial.ts'
 
 /** By layer type. Layers that hold others are walked through and need none. */
 export const exporters: Readonly<Record<string, OnnxExporter>> = {
@@ -20,5 +22,7 @@ export const exporters: Readonly<Record<string, OnnxExporter>> = {
   ...arithmetic,
   ...arrangings,
   ...reducings,
-  identityShortcut,
+  ...spatial,
+  ...signals,
+  ...quantizations,
 }
