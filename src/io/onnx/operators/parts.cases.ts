@@ -83,6 +83,7 @@ const parts: readonly OnnxCase[] = [
   one('Expand', [2, 1, 3], [ints(2, 4, 3)], {}, { fixed: true }),
   one('Expand', [2, 4, 1, 1], [ints(1, 1, 3, 5)]),
   one('Expand', [2, 1, 6], [ints(1, 5, 1)], {}, { opset: 8 }),
+  one('Expand', [1, 3, 1], [ints(3, 1, 3)], {}, { fixed: true }),
   folded('Expand', [{ op: 'Expand', inputs: [w([1, 1]), ints(1, 8)], outputs: ['k'] }]),
   one('Tile', map, [ints(1, 2, 1, 3)]),
   one('Tile', flat, [ints(1, 2)], {}, { opset: 6 + 1 }),
