@@ -195,6 +195,8 @@ const logic: readonly OnnxCase[] = [
     }),
   ),
   one('Where', map, [bools([4, 1, 1]), 'x', scalar(0.25)]),
+  one('Where', [2, 3], [constant('bool', [2, 3], [1, 0, 1, 1, 0, 1]), 'x', w([1, 3])], {}, { fixed: true }),
+  one('Concat', [2, 4, 3], ['x', constant('float', [2, 1, 3], [1, 2, 3, 1, 2, 3])], { axis: 1 }, { fixed: true }),
   one('Where', map, [bools([5]), w([4, 6, 5]), 'x'], {}, { opset: 9 }),
   {
     name: 'Where between values of the input',
