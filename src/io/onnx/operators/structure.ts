@@ -1,6 +1,6 @@
 /** Constants, shapes, and operators that only say which axes there are. */
 import * as nn from '../../../nn/index.ts'
-import { foldPlaces, withDims } from '../fold.ts'
+import { foldPlaces, onceAlong, withDims } from '../fold.ts'
 import { dimsOf, extentsOf, flowOf, groupsWith, regrouped, transposed, withAxes } from '../layout.ts'
 import { changedFlow } from '../network.ts'
 import { computed, type Family, type NodeReader } from '../operator.ts'
@@ -306,10 +306,11 @@ function groupsLike(
 }
 
 /** A constant beside values of the input: the same for every sample. */
-function spreadKnown(node: NodeReader, value: Known, like: Flow, axis: number): Flow {
-  const flow = node.flowOf(value)
+function spreadKnown(node: NodeReader, given: Known, like: Flow, axis: number): Flow {
   const batch = like.axes.findIndex((atoms) => atoms.includes(batchAtom))
-  if (batch < 0 || batch === axis || value.dims.length !== like.axes.length) return flow
+  if (batch < 0 || batch === axis || given.dims.length !== like.axes.length) return node.flowOf(given)
+  const value = onceAlong(given, batch)
+  const flow = node.flowOf(value)
   if (value.dims[batch] !== 1) throw node.mixes('joins a constant that differs from sample to sample')
   return withAxes(
     flow,
