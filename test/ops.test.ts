@@ -23,6 +23,7 @@ import { cases as rearrangements } from '../src/ops/rearrange.cases.ts'
 import { cases as reductions } from '../src/ops/reduce.cases.ts'
 import { cases as resizes } from '../src/ops/resize.cases.ts'
 import { cases as shapes } from '../src/ops/shape-ops.cases.ts'
+import { cases as signals } from '../src/ops/signal.cases.ts'
 import { reachable, schedule } from '../src/schedule/index.ts'
 import type { OpCase } from '../src/testing/case.ts'
 import { type TestDevice, testDevices } from '../src/testing/each-backend.ts'
@@ -52,6 +53,7 @@ const families: readonly (readonly [string, readonly OpCase[]])[] = [
   ['more convolutions', moreConvCases],
   ['rearrange', rearrangements],
   ['resize', resizes],
+  ['signal', signals],
 ]
 const everyCase = [...families.flatMap(([, cases]) => cases), ...convCases]
 

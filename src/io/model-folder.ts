@@ -26,7 +26,8 @@ import { type Json, layerToJson } from '../nn/layer.ts'
 import { describe, init, type Model, type PictureNormalization } from '../nn/model.ts'
 import { checkpointFile, checkpointFolder, stepFile } from './checkpoint.ts'
 import { Field, showJson } from './json-fields.ts'
-import { readSafetensors, type SafetensorsTensor, writeSafetensors } from './safetensors.ts'
+import { readSafetensors, type SafetensorsTensor } from './safetensors.ts'
+import { weightTensors, writeTensors } from './weights/write.ts'
 
 const formatName = 'juanji-model'
 const formatVersion = 1
@@ -173,12 +174,9 @@ export async function saveModel(
 }
 
 async function writeParts(folder: string, { model, data, history }: ModelContents): Promise<void> {
-  const tensors = new Map<string, SafetensorsTensor>()
-  for (const [name, value] of await model.save()) {
-    tensors.set(name, { dtype: 'F32', shape: value.shape, data: Float32Array.from(value.data) })
-  }
+  const tensors = weightTensors(model, { layout: 'juanji' })
   const metadata = { format: formatName, layout: 'channels-last', juanji: version }
-  await writeFileAtomic(joinPath(folder, 'weights.safetensors'), writeSafetensors(tensors, metadata))
+  await writeTensors(joinPath(folder, 'weights.safetensors'), tensors, metadata)
   if (data !== undefined) {
     await writeData(folder, data)
   }

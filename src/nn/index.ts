@@ -12,8 +12,10 @@ import { type GraphOptions, graph } from './graph.ts'
 import type { Json, Layer, LayerJson } from './layer.ts'
 import * as normalization from './normalization.ts'
 import * as pooling from './pooling.ts'
+import * as quantization from './quantization.ts'
 import * as reducing from './reducing.ts'
 import * as shortcut from './shortcut.ts'
+import * as signal from './signal.ts'
 import * as spatial from './spatial.ts'
 import { type ValueOptions, value } from './value.ts'
 
@@ -55,8 +57,10 @@ export type {
 export { joiningLayer } from './layer.ts'
 export * from './normalization.ts'
 export * from './pooling.ts'
+export * from './quantization.ts'
 export { argmax, argmin, type ReduceLayerOptions, type ReductionName, reduce } from './reducing.ts'
 export * from './shortcut.ts'
+export * from './signal.ts'
 export * from './spatial.ts'
 export { type ValueOptions, value } from './value.ts'
 
@@ -139,6 +143,10 @@ const readers: Readonly<Record<string, Reader>> = {
   sigmoid: () => activations.sigmoid(),
   tanh: () => activations.tanh(),
   hardSwish: () => activations.hardSwish(),
+  dft: (o) => signal.dft(o),
+  stft: (o) => signal.stft(o as unknown as signal.StftLayerOptions),
+  quantize: (o) => quantization.quantize(o as unknown as quantization.QuantizeOptions),
+  dequantize: (o) => quantization.dequantize(o as unknown as quantization.DequantizeOptions),
   softmax: (o) => activations.softmax(o),
   logSoftmax: (o) => activations.logSoftmax(o),
   unary: (o) => arithmetic.unary(o.op as arithmetic.UnaryName),

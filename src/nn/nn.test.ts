@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { tensor } from '../tensor/index.ts'
+import { Parameter, tensor, valueAndGrad } from '../tensor/index.ts'
 import { checkLayer, type LayerCheck } from '../testing/check-layer.ts'
 import * as nn from './index.ts'
 import { layerToJson } from './layer.ts'
@@ -164,6 +164,24 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
   ],
   depthToSpace: [[nn.depthToSpace(2, { order: 'CRD' }), { input: [3, 4, 8], output: [6, 8, 2], parameters: 0 }]],
   spaceToDepth: [[nn.spaceToDepth(2), { input: image, output: [4, 4, 16], parameters: 0 }]],
+  dft: [
+    [nn.dft({ onesided: true }), { input: [9, 1], output: [5, 2], parameters: 0 }],
+    [nn.dft({ axis: 0, inverse: true, length: 6 }), { input: [8, 3, 2], output: [6, 3, 2], parameters: 0 }],
+  ],
+  stft: [[nn.stft({ frameStep: 3, window: [0, 0.5, 1, 0.5] }), { input: [12, 1], output: [3, 3, 2], parameters: 0 }]],
+  quantize: [
+    [nn.quantize({ scale: 0.02, zeroPoint: 128 }), { input: image, output: image, parameters: 0, gradient: false }],
+    [
+      nn.quantize({ scale: [0.1, 0.2, 0.5, 1], type: 'i8' }),
+      { input: image, output: image, parameters: 0, gradient: false },
+    ],
+  ],
+  dequantize: [
+    [
+      nn.dequantize({ scale: [0.1, 0.2, 0.5], zeroPoint: [1, 2, -3], axis: 0 }),
+      { input: [3, 8], output: [3, 8], parameters: 0 },
+    ],
+  ],
   sigmoid: [[nn.sigmoid(), { input: image, output: image, parameters: 0 }]],
   tanh: [[nn.tanh(), { input: image, output: image, parameters: 0 }]],
   hardSwish: [[nn.hardSwish(), { input: image, output: image, parameters: 0 }]],
@@ -498,6 +516,17 @@ describe('identityShortcut', () => {
         ],
       ],
     ])
+  })
+})
+
+describe('quantize', () => {
+  it('rounds halves to the even number before the zero point, holds values in range, and lets gradients through', async () => {
+    const model = init(nn.quantize({ scale: 0.5, zeroPoint: 3 }), { input: [6] })
+    const x = tensor([[0.25, 0.75, -0.25, -2, 127, 0.6]])
+    expect(await model(x).array()).toEqual([[3, 5, 3, 0, 255, 4]])
+    const weight = new Parameter('x', [1, 6], Float32Array.of(0.25, 0.75, -0.25, -2, 127, 0.6))
+    const [, [gradient]] = valueAndGrad([weight], () => model(weight.value).sum())
+    expect(await gradient.array()).toEqual([[2, 2, 2, 0, 0, 2]])
   })
 })
 

@@ -169,6 +169,8 @@ export type { NearestRounding, ResizeCoordinates, ResizeMode, ResizeOptions } fr
 export { resize, resizedExtents } from './resize.ts'
 export type { Range } from './shape-ops.ts'
 export { concat, flip, pad, slice, split, stack, transpose } from './shape-ops.ts'
+export type { DftOptions, StftOptions } from './signal.ts'
+export { dft, stft } from './signal.ts'
 
 /** Every op there is; a test asks of each that it has cases and a gradient or an explicit `'none'`. */
 export const allOps: readonly Op[] = [

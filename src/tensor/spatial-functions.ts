@@ -114,3 +114,26 @@ export function localResponseNorm(x: Tensor, options: LocalResponseNormOptions =
 export function instanceNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
   return new Tensor(ops.instanceNorm(x.node, weight.node, bias.node, eps))
 }
+
+export type DftOptions = ops.DftOptions
+export type StftOptions = ops.StftOptions
+
+/**
+ * Discrete Fourier transform along an axis: X[k] = Σ x[j] e^(-2πijk/n).
+ * @param x […, n, …, 1 or 2]: the last axis holds the real part, or real and imaginary part
+ * @returns […, n or ⌊n / 2⌋ + 1, …, 2]
+ * @throws ShapeError, DTypeError, ConfigError, UnsupportedError
+ */
+export function dft(x: Tensor, options: DftOptions = {}): Tensor {
+  return new Tensor(ops.dft(x.node, options))
+}
+
+/**
+ * Fourier transforms of the frames of signals; nothing is padded.
+ * @param x [batch, length, 1 or 2]
+ * @returns [batch, frames, ⌊frameLength / 2⌋ + 1, 2], both sides where `onesided` is false
+ * @throws ShapeError, DTypeError, ConfigError
+ */
+export function stft(x: Tensor, options: StftOptions): Tensor {
+  return new Tensor(ops.stft(x.node, options))
+}

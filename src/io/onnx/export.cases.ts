@@ -25,6 +25,7 @@ const make = (
 
 const map: Shape = [6, 5, 4]
 const row: Shape = [7, 4]
+const volume: Shape = [4, 5, 6, 2]
 const rows = nn.embedding(11, 4)
 /** Rows of features, as behind a table: [places, features]. */
 const onRows = (name: string, layer: Layer, transposes = 0): ExportCase =>
@@ -72,6 +73,13 @@ const convolutions = [
   make('conv2d sides', nn.conv2d(6, 3, { padding: [[0, 1], [2, 0]] }), map), // biome-ignore format: one line a case
   make('conv2d full, dilated', nn.conv2d(2, 3, { padding: 'full', dilation: [1, 2] }), map),
   make('conv2d groups', nn.conv2d(6, 3, { groups: 2, padding: 1 }), map),
+  make('conv3d', nn.conv3d(3, 3, { padding: 1, stride: [1, 2, 2] }), volume),
+  make('conv3d groups', nn.conv3d(4, [2, 1, 3], { groups: 2, dilation: [1, 1, 2], padding: 'same' }), volume),
+  make('convTranspose1d', nn.convTranspose1d(5, 3, { stride: 2, padding: 1, outputPadding: 1 }), row),
+  make('convTranspose1d same, short kernel', nn.convTranspose1d(5, 2, { stride: 3, padding: 'same' }), row),
+  make('convTranspose2d', nn.convTranspose2d(6, 3, { stride: 2 }), map),
+  make('convTranspose2d same', nn.convTranspose2d(6, [4, 3], { stride: 2, padding: 'same', bias: false }), map),
+  make('convTranspose2d groups', nn.convTranspose2d(6, 3, { groups: 2, dilation: 2, padding: 1 }), map),
   make('depthwiseConv1d', nn.depthwiseConv1d(3, { multiplier: 2, padding: 'same' }), row),
   make('depthwiseConv2d', nn.depthwiseConv2d(3, { padding: 1, stride: 2 }), map),
   make('depthwiseConv2d multiplier', nn.depthwiseConv2d([3, 1], { multiplier: 2 }), map),
@@ -82,6 +90,22 @@ const pools = [
   make('maxPool2d', nn.maxPool2d(3, { stride: 2, padding: 1 }), map),
   make('avgPool1d', nn.avgPool1d(3, { stride: 1, padding: 1 }), row),
   make('avgPool2d', nn.avgPool2d(2), map),
+  make('maxPool2d gaps', nn.maxPool2d([2, 3], { stride: 1, dilation: 2 }), map),
+  make('maxPool2d ceil', nn.maxPool2d(2, { stride: [2, 3], ceil: true }), map),
+  make('maxPool2d same', nn.maxPool2d(3, { stride: 2, padding: 'same' }), map),
+  make('maxPool3d', nn.maxPool3d(2), volume),
+  make('avgPool2d ceil', nn.avgPool2d(3, { stride: 2, padding: 1, ceil: true }), map),
+  make('avgPool2d without padding', nn.avgPool2d(3, { stride: 2, padding: 1, countIncludePad: false }), map),
+  make(
+    'avgPool2d without padding, ceil',
+    nn.avgPool2d(3, { stride: 2, padding: 'same', ceil: true, countIncludePad: false }),
+    map,
+  ),
+  make('avgPool2d gaps', nn.avgPool2d(2, { stride: 1, dilation: 2 }), map),
+  make('avgPool3d', nn.avgPool3d([1, 2, 2], { stride: 2 }), volume),
+  make('globalAvgPool kept', nn.globalAvgPool({ keepDims: true }), map),
+  onRows('globalMaxPool kept', nn.globalMaxPool({ keepDims: true })),
+  make('globalAvgPool of a volume', nn.globalAvgPool(), volume),
   make('globalAvgPool', nn.globalAvgPool(), map),
   make('globalMaxPool', nn.globalMaxPool(), map),
   onRows('globalAvgPool', nn.globalAvgPool()),
@@ -107,6 +131,10 @@ const norms = [
   ...everywhere('layerNorm', nn.layerNorm()),
   onRows('layerNorm', nn.layerNorm({ eps: 1e-3 })),
   make('groupNorm on maps', nn.groupNorm(2), map),
+  make('instanceNorm', nn.instanceNorm({ eps: 1e-3 }), map),
+  make('instanceNorm on a row', nn.instanceNorm(), row),
+  make('lrn', nn.lrn({ size: 3, alpha: 0.5, k: 2 }), map),
+  make('lrn by default', nn.lrn(), map),
   make('groupNorm on a row', nn.groupNorm(4), row),
 ]
 
@@ -115,6 +143,24 @@ const activations = [
   ...everywhere('relu6', nn.relu6(), { range: [-3, 9] }),
   ...everywhere('leakyRelu', nn.leakyRelu(0.2)),
   ...everywhere('elu', nn.elu(0.7)),
+  ...everywhere('selu', nn.selu()),
+  ...everywhere("selu of one's own", nn.selu({ alpha: 1.2, gamma: 0.8 })),
+  ...everywhere('celu', nn.celu(0.6)),
+  ...everywhere('softplus', nn.softplus()),
+  ...everywhere('logSigmoid', nn.logSigmoid(), { range: [-40, 40] }),
+  ...everywhere('softsign', nn.softsign()),
+  ...everywhere('mish', nn.mish()),
+  ...everywhere('hardSigmoid', nn.hardSigmoid(), { range: [-5, 5] }),
+  ...everywhere("hardSigmoid of one's own", nn.hardSigmoid({ alpha: 0.2, beta: 0.4 }), { range: [-5, 5] }),
+  ...everywhere('hardTanh', nn.hardTanh()),
+  ...everywhere("hardTanh of one's own", nn.hardTanh({ min: -0.3, max: 0.9 })),
+  ...everywhere('thresholdedRelu', nn.thresholdedRelu(0.4)),
+  ...everywhere('shrink', nn.shrink()),
+  ...everywhere('shrink, soft', nn.shrink({ lambda: 0.3, bias: 0.3 })),
+  ...everywhere('prelu', nn.prelu()),
+  ...everywhere('prelu by channel', nn.prelu({ slopes: 'channels' })),
+  ...everywhere('prelu by value', nn.prelu({ slopes: 'values' })),
+  onRows('prelu by channel', nn.prelu({ slopes: 'channels' })),
   ...everywhere('gelu', nn.gelu()),
   ...everywhere('gelu tanh', nn.gelu('tanh')),
   ...everywhere('silu', nn.silu()),
@@ -272,6 +318,38 @@ const shortcuts = [
   make('residual', nn.residual([nn.conv2d(4, 3, { padding: 1 })]), map),
 ]
 
+const modes = ['nearest', 'linear', 'cubic'] as const
+const coordinates = ['halfPixel', 'pytorchHalfPixel', 'halfPixelSymmetric', 'asymmetric', 'alignCorners'] as const
+const roundings = ['halfDown', 'halfUp', 'floor', 'ceil'] as const
+
+const spatial = [
+  make('pad', nn.pad([[1, 2], [0, 1], [0, 0]]), map), // biome-ignore format: pads on a line
+  make('pad with a value, channels too', nn.pad([[1, 0], [0, 1], [1, 2]], { value: 0.7 }), map), // biome-ignore format: pads on a line
+  ...(['edge', 'reflect', 'wrap'] as const).map((mode) => make(`pad ${mode}`, nn.pad([[1, 2], [3, 1], [0, 0]], { mode }), map)), // biome-ignore format: pads on a line
+  make('pad of a vector', nn.pad([[1, 2]]), [9]),
+  ...modes.flatMap((mode) =>
+    coordinates.map((place) =>
+      make(`resize ${mode} ${place}`, nn.resize({ scale: [2, 1.5], mode, coordinates: place }), map),
+    ),
+  ),
+  ...roundings.map((nearestRounding) =>
+    make(`resize nearest ${nearestRounding}`, nn.resize({ size: [7, 3], nearestRounding }), map),
+  ),
+  make('resize to a size', nn.resize({ size: [9, 13], mode: 'linear' }), map),
+  make('resize smaller', nn.resize({ size: [3, 2], mode: 'linear', antialias: true }), map),
+  make(
+    'resize cubic of another kind',
+    nn.resize({ scale: 2, mode: 'cubic', cubicCoefficient: -0.5, excludeOutside: true }),
+    map,
+  ),
+  make('resize of a row', nn.resize({ scale: 3, mode: 'linear' }), row),
+  make('resize of a volume', nn.resize({ scale: 2 }), volume),
+  make('depthToSpace', nn.depthToSpace(2), [3, 2, 8]),
+  make('depthToSpace CRD', nn.depthToSpace(2, { order: 'CRD' }), [3, 2, 8]),
+  make('spaceToDepth', nn.spaceToDepth(2), [6, 4, 3]),
+  make('spaceToDepth CRD', nn.spaceToDepth(2, { order: 'CRD' }), [6, 4, 3]),
+]
+
 export const exportCases: readonly ExportCase[] = [
   ...convolutions,
   ...pools,
@@ -283,4 +361,5 @@ export const exportCases: readonly ExportCase[] = [
   ...arranging,
   ...reducing,
   ...shortcuts,
+  ...spatial,
 ]

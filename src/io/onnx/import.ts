@@ -171,7 +171,7 @@ function givenValue(reader: MessageReader, info: Message<'ValueInfo'>, given: Gi
   const hasShape = 'shape' in given && 'data' in given
   const data = hasShape ? given.data : (given as ArrayLike<number>)
   const declared = info.type?.tensorType?.shape?.dim.map(({ dimValue = -1 }) => dimValue)
-  const fits = declared !== undefined && declared.every((extent) => extent >= 0) && sizeOf(declared) === data.length
+  const fits = declared?.every((extent) => extent >= 0) === true && sizeOf(declared) === data.length
   const shape = hasShape ? given.shape : fits ? declared : [data.length]
   if (sizeOf(shape) !== data.length) {
     throw new ConfigError({

@@ -20,6 +20,15 @@ import {
   type Value,
 } from './values.ts'
 
+/** The shortest number that is the same float: 0.2, not 0.20000000298. */
+function shortest(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits))
+    if (Math.fround(short) === value) return short
+  }
+  return value
+}
+
 /** How one of ONNX's operators comes in. Entries stand in the files of `operators/`, one a family. */
 export interface Operator {
   /**
@@ -100,7 +109,7 @@ export class NodeReader {
 
   float<T extends number | undefined>(name: string, missing: T): number | T {
     const attribute = this.#attribute(name)
-    return attribute === undefined ? missing : (attribute.f ?? 0)
+    return attribute === undefined ? missing : shortest(attribute.f ?? 0)
   }
 
   ints<T extends readonly number[] | undefined>(name: string, missing: T): readonly number[] | T {

@@ -2,7 +2,7 @@
 import { didYouMean, FormatError, JuanjiError, nearest, UnsupportedError } from '../../base/errors.ts'
 import type { Shape } from '../../base/shape.ts'
 import type { Layer } from '../../nn/layer.ts'
-import { batchAxisOf, dimsOf } from './layout.ts'
+import { batchAxisOf, batchIsMerged, dimsOf } from './layout.ts'
 import { Names } from './names.ts'
 import { Network, type Weight } from './network.ts'
 import { type Context, NodeReader, type Operator } from './operator.ts'
@@ -190,6 +190,9 @@ function finish(
     network.notes.push(
       `output turned from ${showElements(dimsOf(value))} to channels last, [N, ${made.shape.join(', ')}]`,
     )
+  }
+  if (batchIsMerged(value)) {
+    network.notes.push(`output ${showElements(dimsOf(value))} given as [N, ${made.shape.join(', ')}]`)
   }
   return { ...network.finish(made.layer), output: { axes, batch } }
 }

@@ -3,7 +3,7 @@ import { ByteReader } from '../../base/bytes.ts'
 import { checkBooleans } from '../safetensors.ts'
 import { type Entry, Header, readHeaderLength } from '../safetensors-header.ts'
 import { readElements } from './elements.ts'
-import type { StoredTensor, WeightLayout, WeightsFile } from './source.ts'
+import type { StoredTensor, WeightsFile } from './source.ts'
 
 /**
  * Opens a safetensors file by range: the header is read and checked, tensors when they are asked for.
@@ -20,7 +20,7 @@ export async function openSafetensors(range: RangeReader): Promise<WeightsFile> 
   return {
     path: range.path,
     format: 'safetensors',
-    layout: layoutOf(metadata),
+    ...layoutOf(metadata),
     tensors,
     metadata,
     close: () => range.close(),
@@ -42,7 +42,8 @@ function storedTensor(range: RangeReader, dataStart: number, entry: Entry): Stor
   }
 }
 
-/** Files of ours say `channels-last`; others say nothing, and nearly all are PyTorch's. */
-export function layoutOf(metadata: Readonly<Record<string, string>>): WeightLayout {
-  return metadata.layout === 'channels-last' ? 'juanji' : 'pytorch'
+/** Files of ours say it; PyTorch's library writes `format: pt`; most others say nothing, and are PyTorch's. */
+function layoutOf(metadata: Readonly<Record<string, string>>): Pick<WeightsFile, 'layout' | 'layoutIsGuess'> {
+  if (metadata.layout === 'channels-last') return { layout: 'juanji' }
+  return { layout: 'pytorch', layoutIsGuess: metadata.layout !== 'channels-first' && metadata.format !== 'pt' }
 }

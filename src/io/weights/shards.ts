@@ -48,6 +48,7 @@ export async function openShards(index: RangeReader, open: OpenBeside): Promise<
       path,
       format: `safetensors in ${count} ${count === 1 ? 'file' : 'files'}`,
       layout: first?.layout ?? 'pytorch',
+      layoutIsGuess: first?.layoutIsGuess,
       tensors,
       metadata: first?.metadata ?? {},
       close,

@@ -27,6 +27,8 @@ export interface WeightsFile {
   /** For people: `PyTorch zip`, `safetensors, 3 files`. */
   readonly format: string
   readonly layout: WeightLayout
+  /** Whether the file does not say so and `layout` is what is most likely; shapes may then tell otherwise. */
+  readonly layoutIsGuess?: boolean
   /** By name, in the order of the file. */
   readonly tensors: ReadonlyMap<string, StoredTensor>
   /** Free text about the file, `{}` when it has none. */

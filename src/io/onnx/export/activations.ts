@@ -2,8 +2,9 @@
 
 import { sampleAxis } from './arranging.ts'
 import type { ExportStep, OnnxExporter } from './exporter.ts'
-import { type Attributes, float } from './graph.ts'
-import { axisOf, sampleShape } from './layout.ts'
+import { type Attributes, float, type Value } from './graph.ts'
+import { axisOf, onnxShape, sampleShape } from './layout.ts'
+import { lastAxisParameter } from './normalization.ts'
 
 /** A node of one input that leaves values where they are. */
 function elementwise(type: string, attributes: (step: ExportStep) => Attributes = () => ({})): OnnxExporter {
@@ -61,11 +62,67 @@ function alongAxis(type: 'Softmax' | 'LogSoftmax'): OnnxExporter {
   }
 }
 
+/** Slopes that were learned: one, or one a channel, or one for every value of a sample. */
+const prelu: OnnxExporter = (step) => {
+  const { graph, name, inputs, options, parameter } = step
+  const [x] = inputs
+  const slopesOf = (value: Value): string => {
+    const weight = parameter('weight')
+    const { layout } = value
+    if (options.slopes === 'one') return graph.parameter(weight, { view: [1], axes: [0] }, [1])
+    if (options.slopes === 'values') {
+      return graph.parameter(weight, { view: layout.atoms, axes: layout.axes.flat() }, onnxShape(layout))
+    }
+    const behind = layout.axes.length - 1 - axisOf(layout, layout.runs.length - 1)
+    return lastAxisParameter(step, 'weight', value, behind)
+  }
+  const value = axisOf(x.layout, x.layout.runs.length - 1) < 0 ? graph.plain(x, name).value : x
+  return graph.value(name, 'PRelu', [graph.use(value), slopesOf(value)], {}, value)
+}
+
+/** Attributes for options that were given; ONNX has the same defaults. */
+const given =
+  (names: Readonly<Record<string, string>>) =>
+  ({ options }: ExportStep): Attributes =>
+    Object.fromEntries(
+      Object.entries(names).flatMap(([attribute, name]) =>
+        options[name] === undefined ? [] : [[attribute, float(options[name] as number)]],
+      ),
+    )
+
 export const activations = {
   relu: elementwise('Relu'),
   relu6: formula((x, { graph }) => ['Clip', x, graph.scalar(0), graph.scalar(6)]),
   leakyRelu: elementwise('LeakyRelu', (step) => ({ alpha: float(option(step, 'slope', 0.01)) })),
   elu: elementwise('Elu', (step) => ({ alpha: float(option(step, 'alpha', 1)) })),
+  selu: elementwise('Selu', given({ alpha: 'alpha', gamma: 'gamma' })),
+  celu: elementwise('Celu', given({ alpha: 'alpha' })),
+  softplus: elementwise('Softplus'),
+  logSigmoid: formula((x, { graph, name }) => {
+    const negative = graph.node(`${name}/negative`, 'Neg', [x])
+    return ['Neg', graph.node(`${name}/softplus`, 'Softplus', [negative])]
+  }),
+  softsign: elementwise('Softsign'),
+  mish: (step) =>
+    step.graph.opset >= 18
+      ? elementwise('Mish')(step)
+      : formula((x, { graph, name }) => {
+          const softplus = graph.node(`${name}/softplus`, 'Softplus', [x])
+          return ['Mul', x, graph.node(`${name}/tanh`, 'Tanh', [softplus])]
+        })(step),
+  hardSigmoid: elementwise('HardSigmoid', (step) => ({
+    alpha: float(option(step, 'alpha', 1 / 6)),
+    beta: float(option(step, 'beta', 0.5)),
+  })),
+  hardTanh: formula((x, step) => [
+    'Clip',
+    x,
+    step.graph.scalar(option(step, 'min', -1)),
+    step.graph.scalar(option(step, 'max', 1)),
+  ]),
+  thresholdedRelu: elementwise('ThresholdedRelu', (step) => ({ alpha: float(option(step, 'alpha', 1)) })),
+  shrink: elementwise('Shrink', given({ lambd: 'lambda', bias: 'bias' })),
+  prelu,
   gelu,
   silu: formula((x, { graph, name }) => ['Mul', x, graph.node(`${name}/sigmoid`, 'Sigmoid', [x])]),
   sigmoid: elementwise('Sigmoid'),

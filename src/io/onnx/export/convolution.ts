@@ -1,4 +1,4 @@
-/** Convolutions. Weights are written as PyTorch has them: [out, in / groups, …kernel]. */
+/** Convolutions. Weights are written as PyTorch has them: [out, in / groups, …kernel], of transposed ones [in, out / groups, …kernel]. */
 import { type Padding, resolvePads } from '../../../ops/conv/padding.ts'
 import type { ExportStep, OnnxExporter } from './exporter.ts'
 import type { Attributes, Value } from './graph.ts'
@@ -16,7 +16,7 @@ export function padsOf(pads: readonly (readonly [number, number])[]): number[] {
 }
 
 /** Kernel, stride, padding and dilation of a window over the spatial axes. */
-function windowOf({ name, options, inputs }: ExportStep, kernel: readonly number[]): Attributes {
+export function windowOf({ name, options, inputs }: ExportStep, kernel: readonly number[]): Attributes {
   const size = sampleShape(inputs[0].layout).slice(0, -1)
   const stride = perAxis(options.stride, kernel.length)
   const dilation = perAxis(options.dilation, kernel.length)
@@ -25,32 +25,53 @@ function windowOf({ name, options, inputs }: ExportStep, kernel: readonly number
   return { kernel_shape: kernel, strides: stride, pads: padsOf(pads), dilations: dilation }
 }
 
-/** [out, in / groups, …kernel] from [...kernel, in / groups, out]. */
-function kernelFirst(rank: number): number[] {
-  return [rank + 1, rank, ...Array.from({ length: rank }, (_, axis) => axis)]
+/** The inputs of a convolution: what arrives, the weight with its last two axes in front, the bias. */
+function operands(step: ExportStep, x: Value, rank: number): string[] {
+  const { graph, options } = step
+  const weight = step.parameter('weight')
+  const axes = [rank + 1, rank, ...Array.from({ length: rank }, (_, axis) => axis)]
+  const shape = axes.map((axis) => weight.shape[axis])
+  const inputs = [graph.use(x), graph.parameter(weight, { view: weight.shape, axes }, shape)]
+  return options.bias === false ? inputs : [...inputs, asIs(step, 'bias')]
 }
 
 function convolution(rank: number, depthwise: boolean): OnnxExporter {
   return (step) => {
+    const { graph, name, options } = step
+    const x = graph.channelsFirst(step.inputs[0], name)
+    const groups = depthwise ? sampleShape(x.layout)[rank] : ((options.groups as number | undefined) ?? 1)
+    const attributes = { ...windowOf(step, perAxis(options.kernelSize, rank)), group: groups }
+    const result = { type: 'float', layout: step.channelsFirst } as const
+    return graph.value(name, 'Conv', operands(step, x, rank), attributes, result)
+  }
+}
+
+/** Padding is what is cut off the output. */
+function convTranspose(rank: number): OnnxExporter {
+  return (step) => {
     const { graph, name, options, output } = step
     const x = graph.channelsFirst(step.inputs[0], name)
-    const inChannels = sampleShape(x.layout)[rank]
-    const weight = step.parameter('weight')
-    const turn = { view: weight.shape, axes: kernelFirst(rank) }
-    const inputs = [
-      graph.use(x),
-      graph.parameter(
-        weight,
-        turn,
-        turn.axes.map((axis) => weight.shape[axis]),
-      ),
-    ]
-    if (options.bias !== false) inputs.push(asIs(step, 'bias'))
-    const attributes: Attributes = {
-      ...windowOf(step, perAxis(options.kernelSize, rank)),
-      group: depthwise ? inChannels : ((options.groups as number | undefined) ?? 1),
+    const [kernel, stride, dilation] = [options.kernelSize, options.stride, options.dilation].map((value) =>
+      perAxis(value, rank),
+    )
+    const extents = sampleShape(x.layout)
+    const padding = (options.padding ?? 'valid') as Padding
+    const size = stride.map((s, axis) => extents[axis] * s)
+    const pads = resolvePads(name, padding, { size, kernel, stride, dilation })
+    const more = pads.map(([before, after], axis) => {
+      const reach = (extents[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
+      return output[axis] - (reach - before - after)
+    })
+    const attributes = {
+      kernel_shape: kernel,
+      strides: stride,
+      pads: padsOf(pads),
+      dilations: dilation,
+      group: (options.groups as number | undefined) ?? 1,
+      output_padding: more.some((extent) => extent > 0) ? more : undefined,
     }
-    return graph.value(name, 'Conv', inputs, attributes, { type: 'float', layout: channelsFirst(output) })
+    const result = { type: 'float', layout: step.channelsFirst } as const
+    return graph.value(name, 'ConvTranspose', operands(step, x, rank), attributes, result)
   }
 }
 
@@ -75,6 +96,9 @@ export function pointwise(step: ExportStep, x: Value): Value {
 export const convolutions = {
   conv1d: convolution(1, false),
   conv2d: convolution(2, false),
+  conv3d: convolution(3, false),
+  convTranspose1d: convTranspose(1),
+  convTranspose2d: convTranspose(2),
   depthwiseConv1d: convolution(1, true),
   depthwiseConv2d: convolution(2, true),
 } as const satisfies Readonly<Record<string, OnnxExporter>>

@@ -8,7 +8,7 @@ import type { OnnxExporter } from './exporter.ts'
 import { norms } from './normalization.ts'
 import { pools } from './pooling.ts'
 import { reducings } from './reducing.ts'
-import { identityShortcut } from './shortcut.ts'
+import { spatial } from './spatial.ts'
 
 /** By layer type. Layers that hold others are walked through and need none. */
 export const exporters: Readonly<Record<string, OnnxExporter>> = {
@@ -20,5 +20,5 @@ export const exporters: Readonly<Record<string, OnnxExporter>> = {
   ...arithmetic,
   ...arrangings,
   ...reducings,
-  identityShortcut,
+  ...spatial,
 }

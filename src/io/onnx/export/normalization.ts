@@ -7,7 +7,12 @@ import { axisOf } from './layout.ts'
 import { reduceNode } from './reducing.ts'
 
 /** A vector with a number for each place of the last axis, as the value's places lie. */
-function lastAxisParameter({ graph, parameter }: ExportStep, name: string, { layout }: Value, behind = 0): string {
+export function lastAxisParameter(
+  { graph, parameter }: ExportStep,
+  name: string,
+  { layout }: Value,
+  behind = 0,
+): string {
   const first = layout.atoms.length - layout.runs[layout.runs.length - 1]
   const axis = layout.axes[axisOf(layout, layout.runs.length - 1)]
   const turn = { view: layout.atoms.slice(first), axes: axis.map((atom) => atom - first) }
@@ -77,4 +82,20 @@ const groupNorm: OnnxExporter = (step) => {
   return graph.value(name, 'Add', [scaled, lastAxisParameter(step, 'bias', x, spatial.length)], {}, x)
 }
 
-export const norms = { batchNorm, layerNorm, groupNorm } as const satisfies Readonly<Record<string, OnnxExporter>>
+const instanceNorm: OnnxExporter = (step) => {
+  const { graph, name, options } = step
+  const x = graph.channelsFirst(step.inputs[0], name)
+  const inputs = [graph.use(x), asIs(step, 'weight'), asIs(step, 'bias')]
+  return graph.value(name, 'InstanceNormalization', inputs, { epsilon: float(options.eps as number) }, x)
+}
+
+/** Over neighbouring channels. */
+const lrn: OnnxExporter = ({ graph, name, inputs, options }) => {
+  const x = graph.channelsFirst(inputs[0], name)
+  const { size = 5, alpha = 1e-4, beta = 0.75, k = 1 } = options as Readonly<Record<string, number | undefined>>
+  return graph.value(name, 'LRN', [graph.use(x)], { size, alpha: float(alpha), beta: float(beta), bias: float(k) }, x)
+}
+
+export const norms = { batchNorm, layerNorm, groupNorm, instanceNorm, lrn } as const satisfies Readonly<
+  Record<string, OnnxExporter>
+>

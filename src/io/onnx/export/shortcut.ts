@@ -1,12 +1,12 @@
 import type { OnnxExporter } from './exporter.ts'
-import { channelsFirst, sampleShape } from './layout.ts'
+import { sampleShape } from './layout.ts'
 
 /** Every stride-th pixel, and channels of zeros around those that are there. */
-export const identityShortcut: OnnxExporter = ({ graph, name, inputs, options, output }) => {
+export const identityShortcut: OnnxExporter = ({ graph, name, inputs, options, channelsFirst }) => {
   const x = graph.channelsFirst(inputs[0], name)
   const channels = sampleShape(x.layout)[2]
   const { filters, stride } = options as { filters: number; stride: number }
-  const result = { type: 'float', layout: channelsFirst(output) } as const
+  const result = { type: 'float', layout: channelsFirst } as const
   const before = (filters - channels) >> 1
   const behind = filters - channels - before
   const padded = filters > channels

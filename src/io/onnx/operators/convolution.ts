@@ -3,7 +3,7 @@ import * as nn from '../../../nn/index.ts'
 import { changedFlow, type Made, type Weight } from '../network.ts'
 import type { Family, NodeReader } from '../operator.ts'
 import { type Flow, type Known, showElements } from '../values.ts'
-import { channelsLast, option, paddingOption, perAxis, windowOf } from './windows.ts'
+import { channelsLast, option, type Pads, paddingOption, perAxis, type Window, windowOf } from './windows.ts'
 
 /** Behind a layer that keeps the batch in front and changes all other axes. */
 export function behindChannelsLast(flow: Flow, groups: readonly (readonly number[])[], made: Made): Flow {
@@ -81,11 +81,73 @@ function layerOf(
       const size = perAxis(kernel) as number | readonly [number, number]
       return depthwise ? nn.depthwiseConv2d(size, more) : nn.conv2d(filters, size, grouped)
     }
+    case 3:
+      return nn.conv3d(filters, perAxis(kernel) as number | readonly [number, number, number], grouped)
     default:
       throw node.unsupported(`has ${kernel.length} spatial axes`, { expected: '1 to 3' })
   }
 }
 
+/** Pads and further elements that give a transposed convolution the extents the node wants. */
+function transposedPads(node: NodeReader, extents: readonly number[], window: Window): { pads: Pads; more: number[] } {
+  const rank = extents.length
+  const more = [...(node.ints('output_padding', undefined) ?? new Array<number>(rank).fill(0))]
+  const mode = node.string('auto_pad', 'NOTSET')
+  const same = mode === 'SAME_UPPER' || mode === 'SAME_LOWER'
+  const wanted =
+    node.ints('output_shape', undefined) ?? (same ? extents.map((e, i) => e * window.stride[i]) : undefined)
+  const whole = more.length === rank && more.every((count) => Number.isSafeInteger(count) && count >= 0)
+  if (!whole || (wanted !== undefined && wanted.length !== rank)) {
+    throw node.error('output_padding or output_shape makes no sense', { expected: `${rank} whole numbers from 0` })
+  }
+  if (wanted === undefined) return { pads: window.pads, more }
+  const pads = extents.map((extent, i): readonly [number, number] => {
+    const reach = (window.kernel[i] - 1) * window.dilation[i] + 1
+    const total = (extent - 1) * window.stride[i] + more[i] + reach - wanted[i]
+    if (total < 0) more[i] -= total
+    const half = Math.floor(Math.max(0, total) / 2)
+    const rest = Math.max(0, total) - half
+    return mode === 'SAME_UPPER' ? [half, rest] : [rest, half]
+  })
+  return { pads, more }
+}
+
+function convTranspose(node: NodeReader): Flow {
+  const flow = node.flow(0)
+  const { groups, rank, extents } = channelsLast(node, flow)
+  const weight = weightOf(node, rank)
+  const [channels, inGroup, ...kernel] = weight.dims
+  const group = node.int('group', 1)
+  if (channels !== extents[rank] || group < 1 || channels % group !== 0) {
+    throw node.error('the weight does not fit the input', {
+      got: `${extents[rank]} channels, weight ${showElements(weight.dims)}, group ${group}`,
+      expected: "channels = the weight's axis 0",
+    })
+  }
+  const window = windowOf(node, extents.slice(0, rank), kernel)
+  if (window.kernel.some((size, i) => size !== kernel[i])) {
+    throw node.error('kernel_shape is not that of the weight', { expected: showElements(kernel) })
+  }
+  const filters = inGroup * group
+  const { pads, more } = transposedPads(node, extents.slice(0, rank), window)
+  const options = {
+    ...option('stride', window.stride),
+    ...option('dilation', window.dilation),
+    ...paddingOption(pads),
+    ...(more.every((count) => count === 0) ? {} : { outputPadding: perAxis(more) }),
+    ...(group === 1 ? {} : { groups: group }),
+    ...(node.hasInput(2) ? {} : { bias: false }),
+  }
+  if (rank > 2) throw node.unsupported(`has ${rank} spatial axes`, { expected: '1 or 2' })
+  const layer =
+    rank === 1
+      ? nn.convTranspose1d(filters, kernel[0], options)
+      : nn.convTranspose2d(filters, perAxis(kernel) as number | readonly [number, number], options)
+  const weights = { weight: node.turned(weight, [...kernel.map((_, i) => i + 2), 1, 0]), ...biasWeights(node, filters) }
+  return behindChannelsLast(flow, groups, node.add(layer, [node.place(flow, groups).layer], weights))
+}
+
 export const convolution: Family = {
   Conv: { versions: [1, 11, 22], read: conv },
+  ConvTranspose: { versions: [1, 11, 22], read: convTranspose },
 }

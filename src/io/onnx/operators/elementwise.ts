@@ -100,6 +100,20 @@ function division(node: NodeReader): Flow {
   return joinTwo(node, 'div', a, b)
 }
 
+/** Of whole numbers, too: as floats, which hold them up to 2^24. */
+function remainder(node: NodeReader): Flow {
+  const op = node.int('fmod', 0) === 1 ? 'fmod' : 'mod'
+  const whole = [0, 1].some((i) => node.input(i).kind === 'flow' && node.flow(i).dtype !== 'f32')
+  const [a, b] = [node.input(0), node.input(1)].map((value): Value => {
+    if (!whole) return value
+    return value.kind === 'flow'
+      ? node.pointwise(value, nn.cast('f32'), 'f32')
+      : { kind: 'known', type: 'float', dims: value.dims, data: value.data }
+  })
+  const rest = joinTwo(node, op, a, b)
+  return whole ? node.pointwise(rest, nn.cast('i32'), 'i32') : rest
+}
+
 /** Squares and roots have layers of their own, with better gradients than powers. */
 function power(node: NodeReader): Flow {
   const [a, b] = legacy(node, [node.input(0), node.input(1)])
@@ -185,7 +199,7 @@ export const elementwise: Family = {
   Pow: { ...binaryOperator([1, 7, 12, 13, 15], 'pow', (a, b) => a ** b), read: power },
   Mod: {
     versions: [10, 13],
-    read: (node) => joinTwo(node, node.int('fmod', 0) === 1 ? 'fmod' : 'mod', node.input(0), node.input(1)),
+    read: remainder,
     fold: (node, inputs) => foldBinary(node, 'mod', node.int('fmod', 0) === 1 ? (a, b) => a % b : modulo, inputs),
   },
   Min: manyOperator([1, 6, 8, 12, 13], 'min', Math.min),

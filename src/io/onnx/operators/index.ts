@@ -5,9 +5,10 @@ import { convolution } from './convolution.ts'
 import { elementwise } from './elementwise.ts'
 import { linear } from './linear.ts'
 import { normalization } from './normalization.ts'
+import { pooling } from './pooling.ts'
 import { structure } from './structure.ts'
 
-const families: readonly Family[] = [structure, elementwise, activations, linear, convolution, normalization]
+const families: readonly Family[] = [structure, elementwise, activations, linear, convolution, pooling, normalization]
 
 /** The newest opset whose operators are known. Newer files are read as this one. */
 export const newestOpset = 25
