@@ -127,6 +127,30 @@ describe('head', () => {
     )
   })
 
+  it('a bias that stands by itself belongs to it', async () => {
+    const net = nn.graph(
+      [
+        ['flat', nn.flatten()],
+        ['times', nn.linear(10, { bias: false })],
+        ['bias', nn.value([10])],
+        ['plus', nn.add()],
+        ['scale', nn.value([])],
+        ['prob', nn.softmax()],
+      ],
+      { inputs: { plus: ['bias', 'times'], prob: ['plus'] } },
+    )
+    expect(models.head(net).path).toBe('times')
+    expect(models.features(net).layers?.map(([name]) => name)).toEqual(['flat'])
+    const model = init(net, { input: [2, 2, 3], seed: 1 })
+    await model.get('bias.value').load(new Float32Array(10).fill(3))
+    await model.get('scale.value').load(Float32Array.of(3))
+    const next = await models.replaceHead(model, 4)
+    expect(next.outputShape).toEqual([4])
+    expect(await next.get('bias.value').data()).toEqual(new Float32Array(4))
+    expect(await next.get('scale.value').data()).toEqual(Float32Array.of(3))
+    expect(next.net.layers?.map(([name]) => name)).toEqual(net.layers?.map(([name]) => name))
+  })
+
   it("layers of one's own stay what they are", () => {
     const own: nn.Layer = { type: 'own', options: {}, build: (_scope, input) => ({ output: input, apply: (x) => x }) }
     const net = nn.sequential(own, nn.linear(3))
