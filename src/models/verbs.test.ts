@@ -350,6 +350,22 @@ describe('stages', () => {
       { blocks: ['auxiliary'], parameters: ['auxiliary.weight', 'auxiliary.bias'], stride: undefined, head: false },
       { blocks: ['fc'], parameters: ['fc.weight', 'fc.bias'], stride: undefined, head: true },
     ])
+    const biases = nn.graph(
+      [
+        ['position', nn.value([1, 1, 3])],
+        ['begin', nn.add()],
+        ['conv', nn.conv2d(4, 3, { bias: false })],
+        ['bias', nn.value([4])],
+        ['plus', nn.add()],
+        ['down', nn.conv2d(4, 2, { stride: 2 })],
+      ],
+      { inputs: { begin: ['position', 'input'], plus: ['bias', 'conv'] } },
+    )
+    // Numbers that stand by themselves belong to what is around them.
+    expect(models.stages(biases, [8, 8, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [1, 'position', 'conv', 'bias'],
+      [2, 'down'],
+    ])
     const mixed = nn.residual([
       ['conv', nn.conv2d(3, 3, { padding: 1 })],
       ['bn', nn.batchNorm()],
