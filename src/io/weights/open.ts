@@ -5,6 +5,8 @@ import { openSafetensors } from './safetensors-file.ts'
 import { besideIn, openShards } from './shards.ts'
 import type { WeightsFile } from './source.ts'
 
+/** Names that PyTorch's users give. */
+const torchNames = /\.(pt|pth|th|ckpt|pkl|tar)$/
 const indexEnd = '.safetensors.index.json'
 
 /**
@@ -35,7 +37,7 @@ async function openByStart(range: RangeReader, path: string | undefined): Promis
   // Safetensors: eight bytes of length, then a JSON object.
   if (start[8] === 0x7b && start[7] === 0) return openSafetensors(range)
   const isZip = start[0] === 0x50 && start[1] === 0x4b
-  if (isZip || start[0] === 0x80 || range.path.endsWith('.tar') || (await isTar(range))) {
+  if (isZip || start[0] === 0x80 || torchNames.test(range.path) || (await isTar(range))) {
     const { openPytorch } = await import('../pytorch/pytorch-file.ts')
     return openPytorch(range)
   }
