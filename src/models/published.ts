@@ -78,8 +78,15 @@ const darknetNames = kerasNames((kind, number) => {
   return kind === 'batch_normalization' ? inside(darknetBlocks[number - 1], 'bn') : undefined
 })
 
+type PublishedName =
+  | ('resnet20' | 'resnet32' | 'resnet44' | 'resnet56' | 'resnet110')
+  | ('resnet18' | 'resnet34' | 'resnet50' | 'mobileNetV2' | 'squeezeNet')
+  | ('mobileNetV1' | 'darknetTiny' | 'mlperfResnet8')
+
 /** By the name of the network; those without published weights are left out. */
-export const published: Readonly<{ [architecture: string]: PublishedWeights | undefined }> = {
+export const published: Readonly<Record<PublishedName, PublishedWeights>> & {
+  readonly [architecture: string]: PublishedWeights | undefined
+} = {
   resnet20: akamaster,
   resnet32: akamaster,
   resnet44: akamaster,
