@@ -15,6 +15,10 @@ export interface PublishedWeights {
 const imagenet: PictureNormalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 const torchvision: PublishedWeights = { source: 'torchvision', pictures: imagenet }
 const akamaster: PublishedWeights = { source: "akamaster's pytorch_resnet_cifar10", pictures: imagenet }
+const chenyaofo: PublishedWeights = {
+  source: "chenyaofo's pytorch-cifar-models",
+  pictures: { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] },
+}
 
 const kerasValues: Readonly<Record<string, string>> = {
   kernel: 'weight',
@@ -80,6 +84,7 @@ const darknetNames = kerasNames((kind, number) => {
 
 type PublishedName =
   | ('resnet20' | 'resnet32' | 'resnet44' | 'resnet56' | 'resnet110')
+  | ('resnet20B' | 'resnet32B' | 'resnet44B' | 'resnet56B')
   | ('resnet18' | 'resnet34' | 'resnet50' | 'mobileNetV2' | 'squeezeNet')
   | ('mobileNetV1' | 'darknetTiny' | 'mlperfResnet8')
 
@@ -92,6 +97,10 @@ export const published: Readonly<Record<PublishedName, PublishedWeights>> & {
   resnet44: akamaster,
   resnet56: akamaster,
   resnet110: akamaster,
+  resnet20B: chenyaofo,
+  resnet32B: chenyaofo,
+  resnet44B: chenyaofo,
+  resnet56B: chenyaofo,
   resnet18: torchvision,
   resnet34: torchvision,
   resnet50: torchvision,
