@@ -260,7 +260,7 @@ describe('data that are downloaded', () => {
 })
 
 describe('help', () => {
-  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion'])(
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'convert', 'bench', 'doctor', 'completion'])(
     '%s --help has an example',
     async (name) => {
       const { code, out, err } = await juanji([name, '--help'])

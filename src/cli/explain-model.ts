@@ -3,7 +3,7 @@
 import type { Precision } from '../base/dtype.ts'
 import { ShapeError } from '../base/errors.ts'
 import { Random } from '../base/random.ts'
-import { type Shape, sizeOf } from '../base/shape.ts'
+import { sizeOf } from '../base/shape.ts'
 import {
   compile,
   crossEntropy,

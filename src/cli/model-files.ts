@@ -34,10 +34,13 @@ export const modelArgument =
 /** Adds what has to be said of files that do not say it themselves. */
 export function withModelFileOptions(command: Command): Command {
   return command
-    .option('--arch <name>', `network for a file of weights alone: ${architectureNames.join(', ')} (default: told by names)`)
+    .option(
+      '--arch <name>',
+      `network for a file of weights alone: ${architectureNames.join(', ')} (default: told by names)`,
+    )
     .option('--input <shape>', 'shape of a sample, where a file leaves it open: 224x224x3', readShape)
     .option('--classes <n>', 'number of classes, together with --arch', wholeNumber(1))
-    .option('--output <name>', 'which of several outputs of an ONNX graph')
+    .option('--output <name>', 'which of several outputs comes out')
     .option(
       '--rename <from=to>',
       'weights alone: names that begin with one text begin with another in the model; may be repeated',
@@ -127,8 +130,8 @@ function refuseUnused(path: string, { format }: OpenedModel, choice: ModelFileCh
   const unused = {
     juanji: ['arch', 'input', 'classes', 'output', 'loose', 'rename'],
     onnx: ['arch', 'classes', 'loose', 'rename'],
-    keras: ['arch', 'classes', 'output', 'loose', 'rename'],
-    tfjs: ['arch', 'classes', 'output', 'loose', 'rename'],
+    keras: ['arch', 'classes', 'loose', 'rename'],
+    tfjs: ['arch', 'classes', 'loose', 'rename'],
     weights: ['output'],
   } as const
   const given = unused[format].find((name) => choice[name] !== undefined)
@@ -137,7 +140,7 @@ function refuseUnused(path: string, { format }: OpenedModel, choice: ModelFileCh
     where: `--${given}`,
     what: format === 'juanji' ? 'a trained model has its own' : 'the file itself says it',
     got: `--${given} with ${path}`,
-    expected: given === 'output' ? 'an ONNX file' : 'this option together with a file of weights alone',
+    expected: `this option together with a file ${given === 'output' ? 'that has several outputs' : 'of weights alone'}`,
     fix: `leave --${given} out`,
   })
 }
@@ -177,11 +180,14 @@ function networkFor(file: WeightsFile, { arch, input, classes }: ModelFileChoice
   const name = arch as models.ArchitectureName
   const shape = input ?? models.usualInputs[name]
   const make: models.Architecture = models.architectures[name]
-  return { net: make({ input: shape, classes: classes ?? recognize(file.tensors)?.classes }), input: shape, ...published(name) }
+  return {
+    net: make({ input: shape, classes: classes ?? recognize(file.tensors)?.classes }),
+    input: shape,
+    ...published(name),
+  }
 }
 
 function published(name: models.ArchitectureName): Pick<NetworkForWeights, 'name' | 'pictures' | 'rename'> {
   const { pictures, rename } = models.published[name] ?? {}
   return { name, ...(pictures === undefined ? {} : { pictures }), ...(rename === undefined ? {} : { rename }) }
 }
-

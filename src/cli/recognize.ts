@@ -39,7 +39,11 @@ export function recognize(tensors: ReadonlyMap<string, { readonly shape: Shape }
   return undefined
 }
 
-function fits(name: models.ArchitectureName, input: Shape, tensors: ReadonlyMap<string, Shape>): Recognized | undefined {
+function fits(
+  name: models.ArchitectureName,
+  input: Shape,
+  tensors: ReadonlyMap<string, Shape>,
+): Recognized | undefined {
   const usual = models.architectures[name]({ input })
   const last = tensors.get(`${models.head(usual).path}.weight`)
   if (last === undefined) return undefined

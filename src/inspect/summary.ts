@@ -48,6 +48,7 @@ export interface SummaryOptions {
 type Field = { readonly size: number; readonly jump: number } | undefined
 
 function leave(report: LayerReport, field: Field): Field {
+  if (field === nothing) return nothing
   // A vector has no place left: whatever made it saw everything.
   if (field === undefined || report.output.length === 1) return undefined
   if (report.window === undefined) return field
@@ -62,13 +63,17 @@ function widest(fields: readonly Field[]): Field {
   )
 }
 
+/** What a value sees that depends on no input. */
+const nothing: Field = { size: 0, jump: 0 }
+
 /** Layers of a graph see what the widest of their inputs sees; values that depend on no input see nothing of it. */
 function wired(wires: NonNullable<LayerReport['wires']>, input: Field, add: (name: string, at: Field) => Field): Field {
   const fields = new Map<string, Field>([['input', input]])
   let last = input
   for (const [name, takes] of wires) {
-    const arriving = takes.length === 0 ? { size: 0, jump: 0 } : widest(takes.map((from) => fields.get(from)))
-    last = add(name, arriving)
+    const arriving = takes.length === 0 ? nothing : widest(takes.map((from) => fields.get(from)))
+    const leaving = add(name, arriving)
+    last = takes.length === 0 ? nothing : leaving
     fields.set(name, last)
   }
   return last

@@ -34,7 +34,7 @@ export interface OpenModelOptions extends Omit<LoadWeightsOptions, 'rename'> {
   readonly rename?: LoadWeightsOptions['rename']
   /** Shape of a sample, channels last, for files that leave extents open. */
   readonly input?: Shape
-  /** Which of several outputs of an ONNX graph comes out. */
+  /** Which of several outputs comes out, where a file has several. */
   readonly output?: string
 }
 
@@ -43,7 +43,7 @@ export interface OpenedModel extends LoadedModel {
   /** What was done on the way in; for files that bring their architecture. */
   readonly imported?: ImportReport
   /** What became of the tensors; for files of weights. */
-  readonly weights?: WeightsReport & { readonly format: string }
+  readonly weights?: WeightsReport
 }
 
 const weightEndings = ['.safetensors', '.safetensors.index.json', '.pt', '.pth', '.th', '.bin', '.ckpt', '.weights.h5']
@@ -140,10 +140,10 @@ async function importModel(
   }
   if (format === 'tfjs') {
     const { importTfjs } = await import('./tfjs/import.ts')
-    return importTfjs(path, { input })
+    return importTfjs(path, { input, output })
   }
   const { importKeras } = await import('./keras/import.ts')
-  return importKeras(path, { input })
+  return importKeras(path, { input, output })
 }
 
 function asLoaded({ model, classes = [], report }: ImportedModel): Omit<OpenedModel, 'format'> {
@@ -190,7 +190,7 @@ async function openForNetwork(path: string, options: OpenModelOptions): Promise<
       data: {},
       ...(name === undefined ? {} : { architecture: name }),
       format: 'weights',
-      weights: { ...weights, format: file.format },
+      weights,
     }
   } finally {
     await file.close()

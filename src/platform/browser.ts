@@ -88,6 +88,10 @@ export function absolutePath(path: string): string {
   return path
 }
 
+export async function realPath(path: string): Promise<string> {
+  throw noFiles('realPath', path)
+}
+
 export function joinPath(...parts: string[]): string {
   return parts
     .filter((part) => part !== '')

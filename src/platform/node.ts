@@ -139,6 +139,10 @@ export function absolutePath(path: string): string {
   return resolve(path)
 }
 
+export function realPath(path: string): Promise<string> {
+  return guarded('find', path, () => fs.realpath(path))
+}
+
 export function joinPath(...parts: string[]): string {
   return join(...parts)
 }

@@ -40,6 +40,8 @@ export interface Platform {
   rename(from: string, to: string): Promise<void>
   /** The path from the root of the file system on; in a page the path itself. */
   absolutePath(path: string): string
+  /** The path of an existing file or folder with all links followed. */
+  realPath(path: string): Promise<string>
   joinPath(...parts: string[]): string
   /** The user's folder for files that can be made or fetched again; it need not exist yet. */
   cacheFolder(): string

@@ -4,10 +4,10 @@ import { exists, isDirectory, joinPath, openRange } from '#platform'
 import { ConfigError } from '../../base/errors.ts'
 import {
   claimModelFolder,
-  type OpenedModel,
   copyWeights,
-  openAnyWeights,
   modelFormat,
+  type OpenedModel,
+  openAnyWeights,
   saveModel,
   saveOnnx,
   showWeightsReport,
@@ -57,7 +57,11 @@ export function addConvert(program: Command, run: Runner): void {
         'bf16',
       ]),
     )
-    .option('--opset <n>', "ONNX: version of its operators (default: 17, or what the model's layers need)", wholeNumber(1))
+    .option(
+      '--opset <n>',
+      "ONNX: version of its operators (default: 17, or what the model's layers need)",
+      wholeNumber(1),
+    )
     .option('--preprocessing', 'ONNX: take bytes 0 … 255 and normalise them inside the graph')
     .option('--channels-last', 'ONNX: take samples with channels last, by one Transpose')
     .option('--softmax', 'ONNX: give probabilities')
@@ -226,7 +230,7 @@ function onnxOptions(classes: readonly string[], options: ConvertOptions) {
   return {
     ...(opset === undefined ? {} : { opset }),
     ...(preprocessing === true ? { preprocessing: { dtype: 'u8' } as const } : {}),
-    ...(channelsLast === true ? { inputLayout: 'channels-last' } as const : {}),
+    ...(channelsLast === true ? ({ inputLayout: 'channels-last' } as const) : {}),
     ...(softmax === true ? { softmax } : {}),
     ...(classes.length === 0 ? {} : { classes }),
   }

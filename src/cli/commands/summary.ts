@@ -68,7 +68,10 @@ async function summary({ terminal }: Task, name: string, options: SummaryOptions
   })
 }
 
-function showLoaded(line: (text: string) => void, { classes, metrics = {}, data, imported, weights }: OpenedModel): void {
+function showLoaded(
+  line: (text: string) => void,
+  { classes, metrics = {}, data, imported, weights }: OpenedModel,
+): void {
   line('')
   if (imported !== undefined) line(`read from ${imported.format}`)
   if (weights !== undefined) line(`weights read from ${weights.format}`)

@@ -1,9 +1,10 @@
 /** ONNX files as ordinary models. */
-import { readFile } from '#platform'
+import { openRange, readFile } from '#platform'
 import { ConfigError, checkOptions, didYouMean, FormatError, UnsupportedError } from '../../base/errors.ts'
 import { type Shape, sizeOf } from '../../base/shape.ts'
 import { init } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
+import { besideModel, readExternal } from './external.ts'
 import { MixesSamples } from './operator.ts'
 import { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
@@ -19,6 +20,8 @@ export interface ImportOnnxOptions {
   readonly values?: { readonly [name: string]: GivenValue }
   /** The output that the model gives; default: the graph's first. */
   readonly output?: string
+  /** Where the file comes as bytes: the files beside it that hold its weights, by name. */
+  readonly files?: { readonly [location: string]: Uint8Array | Blob }
 }
 
 export interface ImportedOnnx extends ImportedModel {
@@ -43,11 +46,17 @@ const bytesSource = 'ONNX model'
  * const { model, report } = await importOnnx('resnet18.onnx')
  */
 export async function importOnnx(source: string | Uint8Array, options: ImportOnnxOptions = {}): Promise<ImportedOnnx> {
-  checkOptions('importOnnx', options, ['input', 'values', 'output'])
+  checkOptions('importOnnx', options, ['input', 'values', 'output', 'files'])
   const isPath = typeof source === 'string'
   const path = isPath ? source : bytesSource
   const bytes = isPath ? await readFile(source) : source
-  const { translation, format } = readOnnx(bytes, path, options)
+  const opened = openOnnx(bytes, path)
+  const external = await readExternal(
+    opened.reader,
+    opened.graph,
+    isPath ? besideModel(opened.reader) : given(path, options),
+  )
+  const { translation, format, takesBytes } = readOnnx(opened, options, external)
   const model = init(translation.net, { input: translation.inputShape })
   for (const state of [...model.parameters, ...model.states]) {
     const weight = translation.weights.get(state.name)
@@ -55,34 +64,69 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     await state.load(weight())
   }
   model.eval()
+  // The graph itself does with bytes what it likes.
+  if (takesBytes) model.pictures = { mean: 0, std: 1 / 255 }
+  const classes = classesOf(opened.file)
   return {
     model,
+    ...(classes === undefined ? {} : { classes }),
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
   }
 }
 
-export interface ReadOnnx {
-  readonly translation: Translation
-  /** For people. */
-  readonly format: string
+/** Opens files that a caller has handed over. */
+function given(path: string, { files = {} }: ImportOnnxOptions) {
+  return async (location: string) => {
+    if (Object.hasOwn(files, location)) return openRange(files[location], location)
+    throw new ConfigError({
+      where: path,
+      what: 'weights lie in another file',
+      got: `the bytes of the model alone`,
+      expected: `'${location}' beside it`,
+      fix: `give the path of the model, or the file's bytes: importOnnx(bytes, { files: { '${location}': bytes } })`,
+    })
+  }
 }
 
-/** The net of a file's bytes and how its parameters are filled; nothing is made yet. */
-export function readOnnx(
-  bytes: Uint8Array,
-  path: string,
-  options: ImportOnnxOptions,
-  external: ReadonlyMap<object, Uint8Array> = new Map(),
-): ReadOnnx {
+export interface OpenedOnnx {
+  readonly reader: MessageReader
+  readonly file: Message<'Model'>
+  readonly graph: Message<'Graph'>
+  readonly bytes: number
+}
+
+/** The messages of a file. @throws FormatError */
+export function openOnnx(bytes: Uint8Array, path: string): OpenedOnnx {
   const reader = new MessageReader(bytes, path)
   const file = reader.read('Model')
   const { graph } = file
   if (graph === undefined) throw reader.error('there is no graph in it', { at: file, expected: 'an ONNX model' })
+  return { reader, file, graph, bytes: bytes.length }
+}
+
+export interface ReadOnnx {
+  readonly translation: Translation
+  /** For people. */
+  readonly format: string
+  /** Whether samples are u8. */
+  readonly takesBytes: boolean
+}
+
+/** The net of a file and how its parameters are filled; nothing is made yet. */
+export function readOnnx(
+  { reader, file, graph, bytes }: OpenedOnnx,
+  options: ImportOnnxOptions,
+  external: ReadonlyMap<object, Uint8Array> = new Map(),
+): ReadOnnx {
   const opset = opsetOf(reader, file)
   if (graph.sparseInitializer.length > 0) {
-    throw new UnsupportedError({ where: path, what: 'sparse initializers are not read', fix: 'export dense weights' })
+    throw new UnsupportedError({
+      where: reader.path,
+      what: 'sparse initializers are not read',
+      fix: 'export dense weights',
+    })
   }
   const constants = new Map<string, Known>()
   for (const tensor of graph.initializer) {
@@ -92,11 +136,24 @@ export function readOnnx(
   }
   const input = inputOf(reader, graph, constants, options)
   const output = outputOf(reader, graph, options)
-  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes: bytes.length }
+  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes }
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
-  return { translation: { ...translation, notes }, format: formatOf(file, opset) }
+  return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
+}
+
+/** Class names, where the file's metadata have them as exports of ours do: `classes`, a JSON list. */
+function classesOf(file: Message<'Model'>): readonly string[] | undefined {
+  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
+  if (text === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) && value.every((name) => typeof name === 'string') ? value : undefined
+  } catch {
+    // Others may keep something else there.
+    return undefined
+  }
 }
 
 /** The same constant as an initializer; data stay undecoded. */

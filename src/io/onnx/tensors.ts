@@ -52,6 +52,14 @@ function typedData(tensor: TensorMessage, type: OnnxType): ArrayLike<number> {
   }
 }
 
+/** Bytes that a tensor's values take raw; undefined where dims or type make no sense, or the type is not read. */
+export function rawBytes(tensor: TensorMessage): number | undefined {
+  const type = typeName(tensor.dataType)
+  const bits = type === undefined ? undefined : bitsOf[type]
+  const bytes = bits === undefined ? Number.NaN : Math.ceil((product(tensor.dims) * bits) / 8)
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined
+}
+
 /**
  * A tensor as a constant. That it holds as many elements as its dims say is checked at once.
  * @param external its bytes, where they lie in another file

@@ -7,6 +7,7 @@ import type { Model } from '../../nn/model.ts'
 import { type SafetensorsArray, type SafetensorsPiece, safetensorsPieces } from '../safetensors.ts'
 import { packFloat16 } from '../small-floats.ts'
 import { pytorchTurns } from './layout.ts'
+import type { WeightsFile } from './source.ts'
 import type { Turn } from './turn.ts'
 
 export interface WriteWeightsOptions {
@@ -35,6 +36,14 @@ export async function writeWeights(
   const tensors = weightTensors(model, options)
   await writeTensors(path, tensors, metadataOf(options))
   return new Map([...tensors].map(([name, { shape }]) => [name, shape]))
+}
+
+/**
+ * Writes the tensors of any file as safetensors: names, layout and element types as they are.
+ * @throws ConfigError when the file can't be written
+ */
+export async function copyWeights(path: string, file: WeightsFile): Promise<void> {
+  await writeTensors(path, file.tensors, { ...file.metadata, ...(file.layout === 'pytorch' ? { format: 'pt' } : {}) })
 }
 
 /** Writes tensors beside the file's place, one at a time, and renames it. */
