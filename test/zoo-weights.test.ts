@@ -26,10 +26,10 @@ function need(context: TestContext, ...files: readonly string[]): void {
 /** A network with all that was published for it. */
 async function load(name: keyof typeof weights): Promise<Model> {
   const model = init(models.architectures[name](), { input: models.usualInputs[name] }).eval()
-  const { pictures, rename, layout } = models.published[name] as models.PublishedWeights
+  const { pictures, rename } = models.published[name] as models.PublishedWeights
   model.pictures = pictures
   const file = await openWeights(weights[name])
-  const report = await loadWeights(model, file, { rename, layout })
+  const report = await loadWeights(model, file, { rename })
   await file.close()
   expect(report.loaded).toHaveLength(model.parameters.length + model.states.length)
   return model

@@ -8,8 +8,6 @@ export interface PublishedWeights {
   readonly pictures?: PictureNormalization
   /** The path here of what has another name in the published file. Left out where names are paths. */
   readonly rename?: (name: string) => string
-  /** How values lie in files that do not say it. Left out where they lie as PyTorch has them. */
-  readonly layout?: 'keras'
 }
 
 const imagenet: PictureNormalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
@@ -106,13 +104,12 @@ export const published: Readonly<Record<PublishedName, PublishedWeights>> & {
   resnet50: torchvision,
   mobileNetV2: torchvision,
   squeezeNet: torchvision,
-  mobileNetV1: { source: 'mlcommons/tiny, visual wake words', rename: mobileNetV1Names, layout: 'keras' },
-  darknetTiny: { source: 'pjreddie/darknet, tiny.cfg, as a Keras model', rename: darknetNames, layout: 'keras' },
+  mobileNetV1: { source: 'mlcommons/tiny, visual wake words', rename: mobileNetV1Names },
+  darknetTiny: { source: 'pjreddie/darknet, tiny.cfg, as a Keras model', rename: darknetNames },
   // Bytes go in as numbers of 0 … 255.
   mlperfResnet8: {
     source: 'mlcommons/tiny, image classification',
     pictures: { mean: 0, std: 1 / 255 },
     rename: mlperfNames,
-    layout: 'keras',
   },
 }
