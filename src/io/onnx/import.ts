@@ -66,13 +66,24 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   model.eval()
   // The graph itself does with bytes what it likes.
   if (takesBytes) model.pictures = { mean: 0, std: 1 / 255 }
-  const classes = classesOf(opened.file)
   return {
     model,
-    ...(classes === undefined ? {} : { classes }),
+    ...classesOf(opened.file),
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
+  }
+}
+
+/** Class names, where the file was written with them: a JSON list under `classes`. */
+function classesOf(file: Message<'Model'>): { classes?: readonly string[] } {
+  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
+  try {
+    const classes: unknown = JSON.parse(text ?? '')
+    return Array.isArray(classes) && classes.every((name) => typeof name === 'string') ? { classes } : {}
+  } catch {
+    // Other programs may keep something else under this name.
+    return {}
   }
 }
 
@@ -141,19 +152,6 @@ export function readOnnx(
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
   return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
-}
-
-/** Class names, where the file's metadata have them as exports of ours do: `classes`, a JSON list. */
-function classesOf(file: Message<'Model'>): readonly string[] | undefined {
-  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
-  if (text === undefined) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return Array.isArray(value) && value.every((name) => typeof name === 'string') ? value : undefined
-  } catch {
-    // Others may keep something else there.
-    return undefined
-  }
 }
 
 /** The same constant as an initializer; data stay undecoded. */

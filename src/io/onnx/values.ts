@@ -68,3 +68,7 @@ export function showElements(items: ArrayLike<Element>): string {
   const shown = Array.from({ length: Math.min(items.length, 12) }, (_, i) => show(items[i]))
   return `[${shown.join(', ')}${items.length > 12 ? ', …' : ''}]`
 }
+
+/** A name from a file as it stands in messages. */
+export const shortName = (name: string | undefined): string =>
+  name === undefined || name.length <= 120 ? (name ?? '') : `${name.slice(0, 120)}…`

@@ -193,6 +193,6 @@ function foldMatmul(node: NodeReader, [a, b]: readonly Known[]): Known {
 }
 
 export const linear: Family = {
-  MatMul: { versions: [1, 9, 13], read: matmul, fold: foldMatmul },
-  Gemm: { versions: [1, 6, 7, 9, 11, 13], read: gemm },
+  MatMul: { versions: [1, 9, 13], least: 2, read: matmul, fold: foldMatmul },
+  Gemm: { versions: [1, 6, 7, 9, 11, 13], least: 2, read: gemm },
 }

@@ -428,7 +428,7 @@ function dropout(node: NodeReader): Value {
 }
 
 export const structure: Family = {
-  Constant: { versions: [1, 9, 11, 12, 13, 19, 21, 23, 24, 25], read: constant, fold: constant },
+  Constant: { versions: [1, 9, 11, 12, 13, 19, 21, 23, 24, 25], least: 0, read: constant, fold: constant },
   ConstantOfShape: {
     versions: [9, 20, 21, 23, 24, 25],
     read: (node) => constantOfShape(node, [node.known(0)]),
@@ -494,5 +494,5 @@ export const structure: Family = {
     fold: (node, [value]) => withDims(value, spread(unsqueezed(node, value.dims.length), value.dims, 1)),
   },
   Concat: { versions: [1, 4, 11, 13], read: concat, fold: foldConcat },
-  Gather: { versions: [1, 11, 13], read: gather, fold: foldGather },
+  Gather: { versions: [1, 11, 13], least: 2, read: gather, fold: foldGather },
 }
