@@ -13,8 +13,10 @@ import { compile, crossEntropy, type Tensor, tensor, valueAndGrad } from '../src
 import { goldenValues } from './golden/values.ts'
 import { runOnnx } from './onnx-runtime.ts'
 
-/** All at their full number of parameters; photographs are smaller than usual. */
-const names = Object.keys(models.architectures) as models.ArchitectureName[]
+/** All at their full number of parameters; photographs are smaller than usual. Of those with projections one is enough. */
+const names = (Object.keys(models.architectures) as models.ArchitectureName[]).filter(
+  (name) => name === 'resnet20B' || !name.endsWith('B'),
+)
 
 /** A model whose running statistics are not those of the beginning. */
 async function modelOf(net: nn.Layer, input: readonly number[]): Promise<Model> {
