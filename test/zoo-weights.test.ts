@@ -1,11 +1,11 @@
-/** Published weights in the networks of the zoo, on real pictures: only where JUANJI_DATA names a folder that has them. */
+/** Published weights in the networks of the zoo, and networks in files of others: only where JUANJI_DATA names a folder that has them. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { decodeImage } from '#platform'
 import { pictureToSample } from '../src/data/index.ts'
-import { loadWeights, openWeights } from '../src/io/index.ts'
+import { loadWeights, openModel, openWeights } from '../src/io/index.ts'
 import * as models from '../src/models/index.ts'
 import { init, type Model } from '../src/nn/model.ts'
 import { compile, softmax, type Tensor, tensor } from '../src/tensor/index.ts'
@@ -92,5 +92,31 @@ describe('published weights', () => {
     const model = await load('mobileNetV1')
     const [nobody, person] = await softmax(model(tensor(await photograph(file, 96), [1, 96, 96, 3]))).data()
     expect(nobody).toBeGreaterThan(person)
+  })
+})
+
+describe('networks in files of others answer what ours do', () => {
+  const files = {
+    keras: inFolder('weights', 'mlperf-tiny', 'pretrainedResnet.h5'),
+    tfjs: inFolder('weights', 'tfjs', 'darknettiny', 'model.json'),
+    onnx: inFolder('weights', 'onnx-mnist', 'mnist.onnx'),
+  }
+
+  it.for<[keyof typeof files, string, seen: readonly number[], strides: readonly (number | undefined)[]]>([
+    ['keras', 'dense', [64], [1, 2, 4, undefined]],
+    ['tfjs', 'conv2d_16', [14, 14, 128], [1, 2, 4, 8, 16, 16]],
+    ['onnx', 'Times212', [256], [1, 2, undefined]],
+  ])('%s', async ([format, path, seen, strides], context) => {
+    need(context, files[format])
+    const { model } = await openModel(files[format])
+    const [classes] = model.outputShape
+    expect(models.head(model)).toMatchObject({ path, classes })
+    expect((await models.features(model)).outputShape).toEqual(seen)
+    expect(models.stages(model).map(({ stride }) => stride)).toEqual(strides)
+    const mine = await models.replaceHead(model, 3, { logits: true, seed: 1 })
+    expect(mine.outputShape).toEqual([3])
+    expect(mine.net.layers?.map(([, { type }]) => type)).not.toContain('softmax')
+    const [first] = models.stages(mine)[0].parameters
+    expect(await mine.get(first).data()).toEqual(await model.get(first).data())
   })
 })
