@@ -3,7 +3,7 @@ import { sizeOf } from '../../base/shape.ts'
 import { arrayTypes, type SafetensorsArray } from '../safetensors-header.ts'
 import type { StoredDType } from '../weights/source.ts'
 import { walkTree } from './groups.ts'
-import { inflate } from './inflate.ts'
+import { inflate, withoutSum } from './inflate.ts'
 import {
   type Hdf5Type,
   type Layout,
@@ -159,8 +159,7 @@ async function readChunks(
     await storage.readInto(chunk.address, data)
     for (let i = filters.length - 1; i >= 0; i--) {
       if ((chunk.mask & (1 << i)) !== 0) continue
-      // The sum of fletcher32 behind the data is not looked at.
-      if (filters[i] === 3) data = data.subarray(0, Math.max(0, data.length - 4))
+      if (filters[i] === 3) data = withoutSum(data, storage.path, storage.base + chunk.address)
       else if (filters[i] === 2) data = unshuffle(data, type.size)
       else data = await inflate(data, chunkSize + 4, storage.path, storage.base + chunk.address)
     }
