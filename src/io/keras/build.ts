@@ -2,6 +2,7 @@
 import { ConfigError, ShapeError, UnsupportedError } from '../../base/errors.ts'
 import type { Shape } from '../../base/shape.ts'
 import type { Layer } from '../../nn/index.ts'
+import type { Field } from '../json-fields.ts'
 import type { KerasVersion } from './activations.ts'
 import { inOrder, type KerasLayer, type KerasModel, rowInput, type Taken } from './config.ts'
 import { converterOf, kerasClasses } from './layers.ts'
@@ -19,6 +20,8 @@ export interface Stored {
   readonly path: string
   readonly slots: readonly Slot[]
   readonly trainable: boolean
+  /** Where the config describes it. */
+  readonly field: Field
 }
 
 export interface BuiltNet {
@@ -88,7 +91,7 @@ function buildModel(model: KerasModel, options: BuildOptions, around: Around, st
     const keep = (slots: readonly Slot[]) => {
       if (slots.length === 0) return
       if (call > 0) throw sharedWeights(layer)
-      stored.push({ ...own, slots })
+      stored.push({ ...own, slots, field: layer.field })
     }
     const use: Use = {
       config: layer.config,
@@ -148,9 +151,7 @@ function unknownClass(layer: KerasLayer, names: readonly string[]): UnsupportedE
   const isCode = layer.className === 'Lambda'
   return new UnsupportedError({
     where: layer.field.path,
-    what: isCode
-      ? 'a Lambda layer is Python code, which is never run'
-      : `there is no layer for ${layer.className} of Keras`,
+    what: `${isCode ? 'a Lambda layer is Python code, which is never run' : `there is no layer for ${layer.className} of Keras`}${layer.field.at}`,
     got: `layer "${names.join('/')}" of class ${layer.className}, field ${layer.field.name}`,
     expected: kerasClasses().join(', '),
     fix: isCode

@@ -25,11 +25,11 @@ export function booleanOr(config: Field, name: string, missing: boolean): boolea
   return field.value
 }
 
-/** A whole number for every axis: one for all, or a list. */
-export function perAxis(config: Field, name: string, rank: number, missing: number | readonly number[]): number[] {
+/** A whole number for every axis: one for all, or a list. @param missing default: one has to be there */
+export function perAxis(config: Field, name: string, rank: number, missing?: number | readonly number[]): number[] {
   const field = config.get(name)
   const spread = (value: number) => new Array<number>(rank).fill(value)
-  if (!isGiven(field)) return typeof missing === 'number' ? spread(missing) : [...missing]
+  if (!isGiven(field) && missing !== undefined) return typeof missing === 'number' ? spread(missing) : [...missing]
   if (!Array.isArray(field.value)) return spread(field.integer(1))
   const values = field.elements().map((element) => element.integer(1))
   if (values.length === rank) return values
