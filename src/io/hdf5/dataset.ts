@@ -28,6 +28,8 @@ const filterNames: Readonly<Record<number, string>> = {
   32004: 'lz4',
   32015: 'zstd',
 }
+/** The longest array of bytes that every engine makes, 4 GiB. */
+const longest = 2 ** 32
 /** Deflate makes at most 1,032 bytes of one. */
 const mostInflated = 1040
 
@@ -72,6 +74,13 @@ export async function readValues(
   const size = count * type.size
   if (!Number.isSafeInteger(size))
     throw at.error(`dataset "${name}" is absurdly large`, { got: `${shape.join(' × ')}` })
+  if (size > longest) {
+    throw at.unsupported(`dataset "${name}" is too long for one array`, {
+      got: `${size} bytes`,
+      expected: `at most ${longest}`,
+      fix: 'split the weights into smaller parts',
+    })
+  }
   if (layout.kind !== 'chunked' && filters.length > 0) throw at.error(`dataset "${name}" has filters but no chunks`)
   let bytes: Uint8Array<ArrayBuffer>
   if (size === 0) bytes = new Uint8Array(0)

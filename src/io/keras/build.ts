@@ -80,7 +80,7 @@ function buildModel(model: KerasModel, options: BuildOptions, around: Around, st
   const resultOf = ({ layer, call }: Taken): string =>
     layer === rowInput || model.inputs.includes(layer) ? netInput : (results.get(`${call} ${layer}`) ?? netInput)
   for (const { layer, call } of inOrder({ ...model, outputs: wanted })) {
-    const inputs = layer.calls[call].map(resultOf)
+    const inputs = layer.calls[call].inputs.map(resultOf)
     const name = call > 0 || layer.name === netInput || layer.name === '' ? wiring.free(layer.name) : layer.name
     const own: Around = {
       names: [...around.names, layer.name],
@@ -97,6 +97,7 @@ function buildModel(model: KerasModel, options: BuildOptions, around: Around, st
       config: layer.config,
       className: layer.className,
       field: layer.field,
+      call: layer.calls[call].field,
       version: options.version,
       inputs,
       shape: (input) => wiring.shape(inputs[input] ?? netInput),

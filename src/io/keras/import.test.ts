@@ -205,9 +205,10 @@ describe('importKeras', () => {
     )
   })
 
-  it('lets the middle of a model come out', async () => {
-    const { model } = await importKeras(await writeKeras(branching(layer3), placed), { output: 'add' })
+  it('lets the middle of a model come out, and tells what it leaves', async () => {
+    const { model, report } = await importKeras(await writeKeras(branching(layer3), placed), { output: 'add' })
     expect(model.outputShape).toEqual([4, 4, 2])
+    expect(report.notes).toEqual(['stored and not used: layers/dense/vars/0, layers/dense/vars/1'])
   })
 
   it('takes a border of zeros into the convolution behind it, and no other', async () => {

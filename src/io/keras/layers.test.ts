@@ -1,3 +1,4 @@
+/** One file, so that the last test can tell which classes none has looked at. */
 import { describe, expect, it } from 'vitest'
 import type { Shape } from '../../base/shape.ts'
 import { sizeOf } from '../../base/shape.ts'
@@ -119,6 +120,21 @@ describe('layers with parameters', () => {
       [...expected].map((value) => Math.max(0, value)),
     )
     expect(model.parameters.map(({ name }) => name)).toEqual(['layer.weight', 'layer.bias'])
+  })
+
+  it('turns samples with channels first', async () => {
+    const x = numbers([4, 5, 3])
+    const first = { shape: [3, 4, 5], data: new Float32Array(60) }
+    const swap = (from: ArrayLike<number>, channels: number, places: number) =>
+      Array.from({ length: channels * places }, (_, i) => from[(i % places) * channels + Math.floor(i / places)])
+    first.data.set(swap(x.data, 3, 20))
+    const weights = { kernel: numbers([3, 3, 3, 2], 2), bias: numbers([2], 3) }
+    const config = { filters: 2, kernel_size: [3, 3], activation: 'relu' }
+    const last = await through(x, 'Conv2D', config, weights)
+    const turned = await through(first, 'Conv2D', { ...config, data_format: 'channels_first' }, weights)
+    expect(turned.shape).toEqual([2, 2, 3])
+    close(turned.data, swap(last.data, 2, 6))
+    expect(turned.model.parameters.map(({ name }) => name)).toEqual(['layer.weight', 'layer.bias'])
   })
 
   it('DepthwiseConv2D and SeparableConv2D with a multiplier', async () => {
@@ -412,6 +428,35 @@ describe('layers without parameters', () => {
     expect(await result('Minimum', {}, 'x', 'twice')).toEqual([3, -10])
     expect(await result('Concatenate', { axis: -1 }, 'twice', 'x')).toEqual([6, -10, 3, -5])
     expect(await result('Concatenate', { axis: 1 }, 'twice', 'x')).toEqual([6, -10, 3, -5])
+  })
+
+  it('arithmetic between layers, as Keras 3 and TensorFlow write it', async () => {
+    const input = layer2('InputLayer', 'x', { batch_input_shape: [null, 2] })
+    const net = async (...layers: ReturnType<typeof layer2>[]) => {
+      for (const { class_name } of layers) tried.add(class_name)
+      const { model } = await load(functional2([input, ...layers], layers[layers.length - 1].name), {})
+      return [...(await model(tensor([[3, -5]])).data())]
+    }
+    const [x] = layer3('Any', 'any', {}, ['x']).inbound_nodes as [{ args: unknown[] }]
+    const op = (className: string, ...args: unknown[]) => ({
+      ...layer3(className, 'op'),
+      inbound_nodes: [{ args: args.map((one) => (one === 'x' ? x.args[0] : one)), kwargs: {} }],
+    })
+    expect(await net(op('Add', 'x', 3))).toEqual([6, -2])
+    expect(await net(op('Subtract', 1, 'x'))).toEqual([-2, 6])
+    expect(await net(op('Multiply', 'x', 0.5))).toEqual([1.5, -2.5])
+    expect(await net(op('Divide', 'x', 2))).toEqual([1.5, -2.5])
+    expect(await net(op('TrueDivide', 15, 'x'))).toEqual([5, -3])
+    const lambda = (name: string, from: string, named: object) => ({
+      ...layer2('TFOpLambda', name, { function: name.replace(/^tf\./, '') }),
+      inbound_nodes: [[from, 0, 0, { name: null, ...named }]],
+    })
+    const relu = layer2('ReLU', 'relu', { max_value: 6 }, ['tf.__operators__.add'])
+    const half = lambda('tf.math.multiply', 'relu', { y: 0.5 })
+    expect(await net(lambda('tf.__operators__.add', 'x', { y: 3 }), relu, half)).toEqual([3, 0])
+    const both = lambda('tf.math.subtract', 'relu', { y: ['x', 0, 0] })
+    expect(await net(lambda('tf.__operators__.add', 'x', { y: 3 }), relu, both)).toEqual([3, 5])
+    await expect(net(lambda('tf.linalg.det', 'x', {}))).rejects.toThrow('"linalg.det"')
   })
 
   it('layers that only change what training sees are left out', async () => {
