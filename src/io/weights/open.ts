@@ -12,7 +12,7 @@ const indexEnd = '.safetensors.index.json'
 
 /**
  * Opens a file of weights by range, whatever its format: safetensors, the index of several, a folder that holds either,
- * or what torch.save wrote (nothing in it is executed). Close it in the end.
+ * what torch.save wrote (nothing in it is executed), or what Keras did. Close it in the end.
  * @param source a path, bytes, or a Blob that a page's user picked; an index needs a path
  * @param name for messages; default: the path
  * @throws ConfigError when there is no such file, FormatError with path and byte offset when it is of no known format or
@@ -37,6 +37,11 @@ async function openByStart(range: RangeReader, path: string | undefined): Promis
   const start = await range.read(0, Math.min(16, range.size))
   // Safetensors: eight bytes of length, then a JSON object.
   if (start[8] === 0x7b && start[7] === 0) return openSafetensors(range)
+  const isHdf5 = start[0] === 0x89 && start[1] === 0x48
+  if (isHdf5 || range.path.endsWith('.keras')) {
+    const { kerasWeightsOf } = await import('../keras/import.ts')
+    return kerasWeightsOf(range)
+  }
   const isZip = start[0] === 0x50 && start[1] === 0x4b
   if (isZip || start[0] === 0x80 || torchNames.test(range.path) || (await isTar(range))) {
     return openPytorch(range)
