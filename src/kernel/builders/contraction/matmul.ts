@@ -47,6 +47,8 @@ export function piecesOf(k: number): number {
 }
 
 const multiplyAddsPerTask = 400_000
+/** Tasks that keep a handful of threads busy to the end. */
+const tasksWanted = 10
 
 export function matmulSpec(shape: MatmulShape): KernelSpec {
   const key = `matmul|${shape.left}|${shape.form}|${shape.right}|${epilogueKey(shape.epilogue)}`
@@ -58,16 +60,22 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
   const columns = columnsOf(tile, target)
   const panels = Math.ceil(args.n / columns)
   const pieceLength = Math.ceil(args.k / args.pieces)
-  // A block of A that stays in the second-level cache while the panels pass by.
+  // A block of A that stays in the second-level cache while the panels pass by; blocks of equal height.
   const fits = Math.floor(target.cacheBytes / 4 / 4 / Math.max(1, pieceLength))
-  const blockRows = Math.max(1, Math.min(args.m, Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)))
+  const rowsThatFit = Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)
+  // Few columns: all threads find something to do when rows are shared, two tiles of them at least.
+  const others = args.batch * args.pieces * panels
+  const shared = shape.left === 'm' ? 1 : Math.min(Math.ceil(tasksWanted / others), Math.ceil(args.m / tile.rows / 2))
+  const blockRows = Math.max(1, Math.ceil(args.m / Math.max(1, shared, Math.ceil(args.m / rowsThatFit))))
   const blocks = Math.ceil(args.m / blockRows)
   // Steps of the copy of a block lie an odd number of cache lines apart, so that a tile's steps use all cache sets.
   const copyStride = 16 * (2 * Math.ceil(blockRows / 32) + 1)
   const perPanel = blockRows * columns * pieceLength
   // Copying a block is worth it for several panels only.
   const fewest = shape.left === 'm' ? 8 : 1
-  const panelsPerTask = Math.min(panels, Math.max(fewest, Math.round(multiplyAddsPerTask / Math.max(1, perPanel))))
+  const most = Math.max(1, Math.floor((others * blocks) / tasksWanted))
+  const worth = Math.min(most, Math.round(multiplyAddsPerTask / Math.max(1, perPanel)))
+  const panelsPerTask = Math.min(panels, Math.max(fewest, worth))
   const panelGroups = Math.ceil(panels / panelsPerTask)
   const params = [
     args.batch,
