@@ -145,6 +145,8 @@ export interface SweepSpec {
   readonly edge: BufferParam
   /** Rows of A follow each other without gaps: while a tile is computed, the next one is fetched. */
   readonly fetchAhead?: boolean
+  /** Elements of B to what the next sweep reads: while tiles are computed, some of it is fetched. */
+  readonly nextB?: Expr
   /** Every call covers all columns of the tile. */
   readonly wholeColumns?: boolean
 }
@@ -171,7 +173,9 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   const finish = spec.wholeColumns === true ? undefined : defineFinish(k, spec)
   // Written out for each row of each height, a long epilogue would be most of the code.
   const shared = spec.sink.long === true && tile.rows * tile.vectors > longestTile ? defineShared(k, spec) : undefined
-  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, shared))
+  const full = Array.from({ length: tile.rows }, (_, i) =>
+    defineTile(k, spec, i + 1, tile.vectors, i + 1 === tile.rows ? undefined : shared),
+  )
   const edges = Array.from({ length: finish === undefined ? 0 : tile.vectors }, (_, j) => ({
     tall: defineTile(k, spec, tile.rows, j + 1, finish),
     single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, finish),
@@ -188,8 +192,12 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
     const [out, column, columns, count, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const a = k.pointFrom(firstA)
     const place = k.variable(out, 'place')
-    const use = (callee: KernelFunction, height: Expr | number) => {
-      k.call(callee, a, b, place.value, column, columns, outer, middle, run, ...gaps)
+    const { nextB } = spec
+    // The first tiles fetch a line a term; the others fetch what is there already.
+    const ahead = (nextB: Expr, i: Expr) => k.let(select(lt(i, tile.vectors), add(nextB, mul(mul(run, k.lanes), i)), 0))
+    const use = (callee: KernelFunction, height: Expr | number, i?: Expr) => {
+      const next = nextB === undefined ? [] : [k.pointFrom(b, i === undefined ? 0 : ahead(nextB, i))]
+      k.call(callee, a, b, ...next, place.value, column, columns, outer, middle, run, ...gaps)
       k.advance(a, mul(mulOperand(spec.aRow), height))
       k.set(place, add(place.value, mul(spec.outRow, height)))
     }
@@ -200,11 +208,11 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
       k.loop(tiles, (i) => {
         const height = k.let(select(lt(i, high), add(low, 1), low))
         const choose = (h: number): void => {
-          if (h === 1) use(full[0], 1)
+          if (h === 1) use(full[0], 1, i)
           else
             k.if(
               eq(height, h),
-              () => use(full[h - 1], h),
+              () => use(full[h - 1], h, i),
               () => choose(h - 1),
             )
         }
@@ -254,12 +262,14 @@ function defineTile(
 ): KernelFunction {
   const whole = vectors === spec.tile.vectors && finish?.name !== 'finish'
   const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run', ...gapNames(spec)]
-  const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
+  const pointers = [spec.a, spec.b, ...(spec.nextB === undefined ? [] : [spec.b])].map((pointer) => ({ pointer }))
+  const declarations = [...pointers, ...ints.map((int) => ({ int }))]
   const name = `${whole ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
   return k.function(name, declarations, (...params) => {
     const [atOuter, firstB] = params as unknown as [Pointer, Pointer]
-    const [out, column, columns, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
+    const [out, column, columns, outer, middle, run, ...gaps] = params.slice(pointers.length) as Expr[]
     const b = k.pointFrom(firstB)
+    const next = spec.nextB === undefined ? undefined : k.pointFrom(params[2] as Pointer)
     const zero = constant('f32', 0, k.lanes)
     // Integers are pairs of bf16.
     const product = spec.a.dtype === 'i32' ? dot2 : fma
@@ -294,6 +304,10 @@ function defineTile(
           if (ahead !== undefined) {
             k.prefetch(ahead)
             k.advance(ahead, rows)
+          }
+          if (next !== undefined) {
+            k.prefetch(next)
+            k.advance(next, k.lanes)
           }
         })
         k.advance(atMiddle, spec.middleStep)
