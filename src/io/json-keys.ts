@@ -65,3 +65,65 @@ function isColonNext(text: string, index: number): boolean {
   while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') i++
   return text[i] === ':'
 }
+
+/**
+ * Index where a value begins, by the names and numbers that lead to it; of the innermost that is there.
+ * @param text known to be JSON
+ */
+export function indexInJson(text: string, keys: readonly (string | number)[]): number {
+  let at = skipSpace(text, 0)
+  for (const key of keys) {
+    const inner = typeof key === 'number' ? element(text, at, key) : member(text, at, key)
+    if (inner === undefined) return at
+    at = inner
+  }
+  return at
+}
+
+function skipSpace(text: string, start: number): number {
+  let i = start
+  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') i++
+  return i
+}
+
+/** Index behind the value that begins at `start`. */
+function endOfValue(text: string, start: number): number {
+  let i = start
+  let depth = 0
+  do {
+    const character = text[i]
+    if (character === '{' || character === '[') depth++
+    else if (character === '}' || character === ']') depth--
+    i = character === '"' ? endOfString(text, i) : i + 1
+  } while (depth > 0 && i < text.length)
+  // A number, true, false or null ends in front of what parts values.
+  if (!'"{['.includes(text[start])) while (i < text.length && !',]} \n\r\t'.includes(text[i])) i++
+  return i
+}
+
+function element(text: string, array: number, index: number): number | undefined {
+  if (text[array] !== '[') return undefined
+  let at = skipSpace(text, array + 1)
+  for (let i = 0; i < index; i++) {
+    at = skipSpace(text, endOfValue(text, at))
+    if (text[at] !== ',') return undefined
+    at = skipSpace(text, at + 1)
+  }
+  return text[at] === ']' ? undefined : at
+}
+
+/** The last member of a name, as JSON.parse takes it. */
+function member(text: string, object: number, name: string): number | undefined {
+  if (text[object] !== '{') return undefined
+  let found: number | undefined
+  let at = skipSpace(text, object + 1)
+  while (text[at] === '"') {
+    const end = endOfString(text, at)
+    const value = skipSpace(text, skipSpace(text, end) + 1)
+    if (JSON.parse(text.slice(at, end)) === name) found = value
+    at = skipSpace(text, endOfValue(text, value))
+    if (text[at] !== ',') return found
+    at = skipSpace(text, at + 1)
+  }
+  return found
+}

@@ -350,6 +350,31 @@ const spatial = [
   make('spaceToDepth CRD', nn.spaceToDepth(2, { order: 'CRD' }), [6, 4, 3]),
 ]
 
+const signal: Shape = [20, 1]
+const signals = [
+  make('dft', nn.dft(), signal),
+  make('dft of one side', nn.dft({ onesided: true }), signal),
+  make('dft longer', nn.dft({ length: 24 }), [20, 2], { transposes: 1 }),
+  make('dft back', nn.dft({ inverse: true }), [20, 2], { transposes: 1 }),
+  make('dft back, one side', nn.dft({ inverse: true, onesided: true }), [20, 2], { transposes: 1 }),
+  make('dft along the first axis', nn.dft({ axis: 0 }), [6, 3, 1]),
+  make('stft', nn.stft({ frameLength: 8, frameStep: 4 }), signal),
+  make('stft with a window', nn.stft({ frameStep: 3, window: [0, 0.5, 1, 0.5] }), signal),
+  make('stft of both sides', nn.stft({ frameLength: 6, frameStep: 5, onesided: false }), signal),
+]
+
+const byChannel = { scale: [0.1, 0.2, 0.05, 0.3], zeroPoint: [3, 0, 100, 7] }
+const quantizing = [
+  make('quantize', nn.quantize({ scale: 0.01, zeroPoint: 120 }), map),
+  make('quantize i8 by channel', nn.quantize({ ...byChannel, type: 'i8' }), map),
+  ...(['u16', 'i16', 'u4', 'i4'] as const).map((type) =>
+    make(`quantize ${type}`, nn.quantize({ scale: 0.2, zeroPoint: 5, type }), map),
+  ),
+  make('quantize i4 by row', nn.quantize({ scale: [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], axis: 0, type: 'i4' }), map),
+  make('quantize and back', nn.sequential(nn.quantize(byChannel), nn.dequantize(byChannel)), map),
+  make('dequantize', nn.dequantize({ scale: [0.1, 0.2, 0.05, 0.3], zeroPoint: 2 }), map),
+]
+
 export const exportCases: readonly ExportCase[] = [
   ...convolutions,
   ...pools,
@@ -362,4 +387,6 @@ export const exportCases: readonly ExportCase[] = [
   ...reducing,
   ...shortcuts,
   ...spatial,
+  ...signals,
+  ...quantizing,
 ]

@@ -220,11 +220,13 @@ function buildGraph(
   const type = preprocessing?.dtype === 'u8' ? 'uint8' : takesNumbers(model) ? 'int32' : 'float'
   const first = type !== 'int32' && inputLayout !== 'channels-last' && inputShape.length > 1
   const input = graph.input('input', type, first ? channelsFirst(inputShape) : natural(inputShape))
-  const turned = type === 'int32' ? input : graph.channelsFirst(input, 'input')
+  // Once, in front of everything; signals and rows of features are turned where somebody asks for it.
+  const turned = type !== 'int32' && inputShape.length > 2 ? graph.channelsFirst(input, 'input') : input
   const start = preprocessing === undefined ? turned : addPreprocessing(graph, turned, preprocessing, model.pictures)
   const net = followLayers(model.net, inputShape, start, (step) => exportStep(graph, model, step, options))
   const last = options.softmax === true ? probabilities(graph, net) : net
   const output = finish(graph, last, input)
+  graph.prune(output.name)
   return { inputs: [infoOf(input)], outputs: [infoOf(output)] }
 }
 

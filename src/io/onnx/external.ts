@@ -3,6 +3,7 @@ import { joinPath, openRange, type RangeReader, realPath } from '#platform'
 import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import { rawBytes, type TensorMessage } from './tensors.ts'
+import { shortName } from './values.ts'
 
 /** Opens a file by its location in the folder. */
 type Open = (location: string) => Promise<RangeReader>
@@ -23,7 +24,7 @@ const staysInside = (location: string): boolean =>
 /** Where the values of a tensor are. */
 function placeOf(reader: MessageReader, tensor: TensorMessage): { location: string; offset: number; length: number } {
   const entries = new Map(tensor.externalData.map(({ key = '', value = '' }) => [key, value]))
-  const name = `tensor '${tensor.name ?? ''}'`
+  const name = `tensor '${shortName(tensor.name)}'`
   const location = entries.get('location') ?? ''
   const length = rawBytes(tensor)
   const offset = Number(entries.get('offset') ?? 0)

@@ -11,7 +11,7 @@ import type { Message } from './schema.ts'
 import { type GivenValue, type GraphInput, graphInput } from './signature.ts'
 import { readTensor, typeName } from './tensors.ts'
 import { type AxisOrder, type Translated, type Translation, translate } from './translate.ts'
-import { type Known, known } from './values.ts'
+import { asInitializer, type Known, known } from './values.ts'
 
 export interface ImportOnnxOptions {
   /** Shape of one sample as the model is to take it, channels last; needed where the file leaves extents open. */
@@ -66,13 +66,24 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   model.eval()
   // The graph itself does with bytes what it likes.
   if (takesBytes) model.pictures = { mean: 0, std: 1 / 255 }
-  const classes = classesOf(opened.file)
   return {
     model,
-    ...(classes === undefined ? {} : { classes }),
+    ...classesOf(opened.file),
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
+  }
+}
+
+/** Class names, where the file was written with them: a JSON list under `classes`. */
+function classesOf(file: Message<'Model'>): { classes?: readonly string[] } {
+  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
+  try {
+    const classes: unknown = JSON.parse(text ?? '')
+    return Array.isArray(classes) && classes.every((name) => typeof name === 'string') ? { classes } : {}
+  } catch {
+    // Other programs may keep something else under this name.
+    return {}
   }
 }
 
@@ -132,7 +143,7 @@ export function readOnnx(
   for (const tensor of graph.initializer) {
     const name = tensor.name ?? ''
     const value = readTensor(reader, tensor, external.get(tensor))
-    constants.set(name, named(value, name))
+    constants.set(name, asInitializer(value, name))
   }
   const input = inputOf(reader, graph, constants, options)
   const output = outputOf(reader, graph, options)
@@ -141,24 +152,6 @@ export function readOnnx(
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
   return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
-}
-
-/** Class names, where the file's metadata have them as exports of ours do: `classes`, a JSON list. */
-function classesOf(file: Message<'Model'>): readonly string[] | undefined {
-  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
-  if (text === undefined) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return Array.isArray(value) && value.every((name) => typeof name === 'string') ? value : undefined
-  } catch {
-    // Others may keep something else there.
-    return undefined
-  }
-}
-
-/** The same constant as an initializer; data stay undecoded. */
-function named(value: Known, initializer: string): Known {
-  return Object.defineProperty({ ...value, initializer }, 'data', { get: () => value.data, enumerable: true })
 }
 
 /** First with the batch open, then, where samples are mixed, with all of the input as one sample. */

@@ -6,6 +6,7 @@ const modules = new Set([
   'Conv',
   'ConvTranspose',
   'Gemm',
+  'Linear',
   'MatMul',
   'BatchNormalization',
   'InstanceNormalization',
@@ -14,28 +15,35 @@ const modules = new Set([
   'PRelu',
 ])
 
+/** Longer names are cut: they come from files. */
+const longest = 200
+
 const lowerFirst = (text: string) => text.slice(0, 1).toLowerCase() + text.slice(1)
 
 /** What every path may hold; paths are names in files. */
 function clean(name: string): string {
   const kept = name
+    .slice(0, longest)
     .replace(/[^\w.-]+/g, '_')
     .replace(/\.{2,}/g, '.')
     .replace(/^[._-]+|[._-]+$/g, '')
-    .slice(0, 160)
   return kept in {} || kept === 'input' ? `${kept}_` : kept
 }
 
 /** `layer1.0.conv1.weight` is a path; `onnx::Conv_193` and `12` are numbers of an exporter. */
 function pathOf(initializer: string): string | undefined {
   const dot = initializer.lastIndexOf('.')
-  if (dot <= 0 || initializer.includes('::') || /^[\d.]+$/.test(initializer)) return undefined
+  if (dot <= 0 || initializer.length > longest || initializer.includes('::') || /^[\d.]+$/.test(initializer))
+    return undefined
   return clean(initializer.slice(0, dot))
 }
 
 /** `/layer1/layer1.0/conv1/Conv` → `layer1.0.conv1`; names that say no more than the operator give undefined. */
 function fromNode(name: string, opType: string): string | undefined {
-  const parts = name.split('/').filter((part) => part !== '')
+  const parts = name
+    .slice(0, 2 * longest)
+    .split('/')
+    .filter((part) => part !== '')
   const isOperator = new RegExp(`^${opType}(_\\d+)?$`, 'i')
   const own = parts.length > 0 && isOperator.test(parts[parts.length - 1])
   if (own) parts.pop()

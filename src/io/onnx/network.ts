@@ -40,6 +40,8 @@ export class Network {
   /** What was done, for people. */
   readonly notes: string[] = []
   readonly #entries = new Map<string, Entry>()
+  /** The next number for names that are taken. */
+  readonly #numbers = new Map<string, number>()
   readonly #placed = new Map<string, Made>()
 
   /**
@@ -54,8 +56,9 @@ export class Network {
   freeName(wanted: string): string {
     const name = wanted === '' || wanted === inputName ? `${wanted}_1` : wanted
     if (!this.#entries.has(name)) return name
-    let number = 2
+    let number = this.#numbers.get(name) ?? 2
     while (this.#entries.has(`${name}_${number}`)) number++
+    this.#numbers.set(name, number + 1)
     return `${name}_${number}`
   }
 

@@ -16,6 +16,7 @@ import {
   isFloat,
   type Known,
   product,
+  shortName,
   showElements,
   type Value,
 } from './values.ts'
@@ -36,6 +37,8 @@ export interface Operator {
    * these that is not above it.
    */
   readonly versions: readonly number[]
+  /** How many inputs there have to be; default 1. */
+  readonly least?: number
   /** Adds layers for it. Inputs that are constants are among `node.inputs`; at least one is not, or there is no `fold`. */
   readonly read: (node: NodeReader) => Value | readonly Value[]
   /** Computes it where all inputs are constants. */
@@ -56,6 +59,8 @@ export interface Context {
   readonly declaredBatch: number | undefined
   /** Takes from the memory that constants may be computed into. @throws FormatError when there is none left */
   allocate(elements: number): void
+  /** The operators of the nodes that take a value. */
+  usersOf(name: string): readonly string[]
   /** Raw data of tensors that lie in other files. */
   readonly external: ReadonlyMap<object, Uint8Array>
 }
@@ -170,7 +175,7 @@ export class NodeReader {
   known(i: number): Known {
     const value = this.input(i)
     if (value.kind === 'known') return value
-    throw this.unsupported(`input ${i} (${this.node.input[i]}) depends on the model's input`, {
+    throw this.unsupported(`input ${i} (${shortName(this.node.input[i])}) depends on the model's input`, {
       expected: 'an initializer or a constant',
     })
   }
@@ -267,8 +272,10 @@ export class NodeReader {
   // ── errors ──
 
   get title(): string {
-    const { name, opType } = this.node
-    return name === undefined || name === '' ? `${opType} (output '${this.node.output[0]}')` : `${opType} '${name}'`
+    const { name, opType, output } = this.node
+    return name === undefined || name === ''
+      ? `${shortName(opType)} (output '${shortName(output[0])}')`
+      : `${shortName(opType)} '${shortName(name)}'`
   }
 
   error(what: string, details: { got?: string; expected?: string; fix?: string } = {}): FormatError {

@@ -1,11 +1,11 @@
 /** What a graph takes and gives: which of its inputs is the model's, and how samples lie. */
 import type { DType } from '../../base/dtype.ts'
-import { ConfigError } from '../../base/errors.ts'
-import { type Shape, showShape } from '../../base/shape.ts'
+import { ConfigError, UnsupportedError } from '../../base/errors.ts'
+import { type Shape, showShape, sizeOf } from '../../base/shape.ts'
 import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import { typeName } from './tensors.ts'
-import { dtypeOf } from './values.ts'
+import { dtypeOf, shortName } from './values.ts'
 
 /** Numbers for a graph's input that is not the model's. */
 export type GivenValue = ArrayLike<number> | { readonly shape: Shape; readonly data: ArrayLike<number> }
@@ -30,6 +30,9 @@ export interface GraphInput {
   /** How samples lie. @throws ConfigError when extents are open and not given */
   order(whole: boolean): InputOrder
 }
+
+/** More axes than any real tensor has. */
+const maxRank = 32
 
 /** Operators that work on whatever axes there are. */
 const pointwise = new Set(
@@ -95,7 +98,7 @@ function hasChannelsFirst(graph: Message<'Graph'>, input: string, rank: number):
   const first = firstSensitive(graph.node, input)
   if (first?.opType === 'Transpose') {
     const perm = first.attribute.find((attribute) => attribute.name === 'perm')?.ints ?? []
-    return !(perm[0] === 0 && perm[1] === rank - 1)
+    return perm.length !== rank || !perm.every((axis, i) => axis === (i === 0 ? 0 : i === 1 ? rank - 1 : i - 1))
   }
   return rank === 4 || channelsSecond.has(first?.opType ?? '')
 }
@@ -136,6 +139,12 @@ export function graphInput(
       const shape = given ?? extents
       if (shape.some((extent) => extent === undefined)) throw missing(reader, name, showOpen(known))
       const ready = shape as Shape
+      if (ready.length > maxRank || !Number.isSafeInteger(sizeOf(ready))) {
+        throw reader.error(`the input '${shortName(name)}' has an absurd shape`, {
+          at: info,
+          got: showOpen(known.slice(0, maxRank)),
+        })
+      }
       const before = showShape([...ready.slice(-1), ...ready.slice(0, -1)])
       return {
         shape: ready,
@@ -151,10 +160,10 @@ export function graphInput(
 
 const showOpen = (dims: readonly (number | undefined)[]) => `[${dims.map((dim) => dim ?? '?').join(', ')}]`
 
-function missing(reader: MessageReader, name: string, dims: string): ConfigError {
-  return new ConfigError({
+function missing(reader: MessageReader, name: string, dims: string): UnsupportedError {
+  return new UnsupportedError({
     where: reader.path,
-    what: `the shape of the input '${name}' is open`,
+    what: `the shape of the input '${shortName(name)}' is open`,
     got: dims,
     expected: 'the shape of a sample, channels last',
     fix: 'give it: importOnnx(file, { input: [224, 224, 3] }), or --input 224,224,3',
@@ -168,7 +177,7 @@ function checkGiven(reader: MessageReader, name: string, extents: readonly (numb
   if (fits) return
   throw new ConfigError({
     where: reader.path,
-    what: `option input does not fit the input '${name}'`,
+    what: `option input does not fit the input '${shortName(name)}'`,
     got: showShape(given),
     expected: `${showOpen(extents)}, channels last, without the batch`,
     fix: 'correct the option',

@@ -7,10 +7,12 @@ import { Names } from './names.ts'
 import { Network, type Weight } from './network.ts'
 import { type Context, NodeReader, type Operator } from './operator.ts'
 import { findOperator, newestOpset, onnxOperators } from './operators/index.ts'
+import { fuse } from './patterns.ts'
 import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import type { GraphInput } from './signature.ts'
-import { batchAtom, type Flow, type Known, showElements, type Value } from './values.ts'
+import { readTensor } from './tensors.ts'
+import { batchAtom, type Flow, type Known, shortName, showElements, type Value } from './values.ts'
 
 /** Which of ONNX's axes the axes of a sample are. */
 export interface AxisOrder {
@@ -45,6 +47,15 @@ export interface Translated {
 /** Constants computed from small files stay within this. */
 const spareBytes = 64 * 2 ** 20
 
+const outputNames = (graph: Message<'Graph'>) => graph.output.map(({ name = '' }) => name)
+
+/** The tensor of a Constant node. */
+function constantOf({ reader, external }: Translated, node: Message<'Node'>): Known | undefined {
+  const tensor = node.attribute.find(({ name }) => name === 'value')?.t
+  if (tensor === undefined || (tensor.dataLocation === 1 && !external.has(tensor))) return undefined
+  return readTensor(reader, tensor, external.get(tensor))
+}
+
 /** The nodes that an output needs, in the file's order. */
 function neededNodes(nodes: readonly Message<'Node'>[], output: string): Message<'Node'>[] {
   const wanted = new Set([output])
@@ -58,27 +69,34 @@ function neededNodes(nodes: readonly Message<'Node'>[], output: string): Message
 }
 
 /** The file's operator of a node. @throws UnsupportedError when it isn't known */
-function operatorOf(of: Translated, node: Message<'Node'>): { operator: Operator; version: number } {
+function operatorOf(
+  of: Translated,
+  node: Message<'Node'>,
+  fused: ReadonlyMap<Message<'Node'>, Operator>,
+): { operator: Operator; version: number } {
   const { reader, opset } = of
+  const pattern = fused.get(node)
+  if (pattern !== undefined) return { operator: pattern, version: pattern.versions[pattern.versions.length - 1] }
   const name = node.opType ?? ''
   const domain = node.domain ?? ''
   const own = domain === '' || domain === 'ai.onnx'
   const operator = own ? findOperator(name) : undefined
-  const known = [...onnxOperators().keys()]
   if (operator === undefined) {
+    const known = [...onnxOperators().keys()]
+    const shown = shortName(name)
     throw new UnsupportedError({
       where: reader.path,
-      what: `the operator '${name}' of node '${node.name ?? ''}' is not read (domain '${own ? 'ai.onnx' : domain}', opset ${opset})`,
+      what: `the operator '${shown}' of node '${shortName(node.name)}' is not read (domain '${own ? 'ai.onnx' : shortName(domain)}', opset ${opset})`,
       expected:
-        nearest(name, known) === undefined
+        nearest(shown, known) === undefined
           ? `one of the ${known.length} that onnxOperators() lists`
-          : didYouMean(name, known),
+          : didYouMean(shown, known),
       fix: 'export the model without it, or add it in src/io/onnx/operators',
     })
   }
   const versions = operator.versions.filter((version) => version <= opset)
   if (versions.length === 0) {
-    throw reader.error(`node '${node.name ?? ''}' uses ${name}, which opset ${opset} does not have`, {
+    throw reader.error(`node '${shortName(node.name)}' uses ${name}, which opset ${opset} does not have`, {
       at: node,
       expected: `opset ${operator.versions[0]} or newer`,
     })
@@ -95,6 +113,16 @@ export function translate(of: Translated, whole: boolean): Translation {
   const { reader, graph, opset, input } = of
   const order = input.order(whole)
   const network = new Network(order.shape, input.dtype, order.axes, order.batch)
+  const { nodes, operators } = fuse(graph.node, outputNames(graph), of.constants, (node) => constantOf(of, node))
+  const needed = neededNodes(nodes, of.output)
+  const users = new Map<string, string[]>()
+  for (const node of needed) {
+    for (const name of node.input) {
+      const list = users.get(name)
+      if (list === undefined) users.set(name, [node.opType ?? ''])
+      else list.push(node.opType ?? '')
+    }
+  }
   let left = 4 * of.bytes + spareBytes
   const context: Context = {
     reader,
@@ -108,6 +136,7 @@ export function translate(of: Translated, whole: boolean): Translation {
         expected: `at most ${4 * of.bytes + spareBytes} bytes`,
       })
     },
+    usersOf: (name) => users.get(name) ?? [],
     external: of.external,
   }
   if (order.note !== undefined) network.notes.push(order.note)
@@ -115,7 +144,9 @@ export function translate(of: Translated, whole: boolean): Translation {
   const values = new Map<string, Value>(of.constants)
   values.set(input.name, network.input)
   const names = new Names()
-  for (const node of neededNodes(graph.node, of.output)) readNode(of, context, node, values, names)
+  for (const node of needed) {
+    readNode(of, context, node, operatorOf(of, node, operators), values, names)
+  }
   const value = values.get(of.output)
   if (value === undefined) throw reader.error(`nothing gives the output '${of.output}'`, { at: graph })
   const result = finish(of, network, value, order.channelsLast)
@@ -126,19 +157,22 @@ function readNode(
   of: Translated,
   context: Context,
   node: Message<'Node'>,
+  { operator, version }: { operator: Operator; version: number },
   values: Map<string, Value>,
   names: Names,
 ): void {
   const { reader } = of
-  const { operator, version } = operatorOf(of, node)
   const inputs = node.input.map((name) => {
     if (name === '') return undefined
     const value = values.get(name)
     if (value === undefined) {
-      throw reader.error(`node '${node.name ?? ''}' (${node.opType}) takes '${name}', which nothing before it gives`, {
-        at: node,
-        expected: 'nodes in the order in which they are computed',
-      })
+      throw reader.error(
+        `node '${shortName(node.name)}' (${node.opType}) takes '${shortName(name)}', which nothing before it gives`,
+        {
+          at: node,
+          expected: 'nodes in the order in which they are computed',
+        },
+      )
     }
     return value
   })
@@ -146,6 +180,8 @@ function readNode(
     value?.kind === 'known' && value.initializer !== undefined ? [value.initializer] : [],
   )
   const one = new NodeReader(node, inputs, version, names.of(node, initializers), context)
+  const { least = 1 } = operator
+  for (let i = 0; i < least; i++) one.input(i)
   let results: Value | readonly Value[]
   try {
     const constants = inputs.filter((value) => value !== undefined)

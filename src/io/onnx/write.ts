@@ -5,6 +5,7 @@
  * @see https://protobuf.dev/programming-guides/encoding
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
+import { startPieces } from '#platform'
 import { type Field, type MessageInit, type MessageName, messages, type ScalarType } from './schema.ts'
 
 /** Bytes whose number is known before they are made. */
@@ -117,13 +118,15 @@ export function encodeModel(
   return joined([one(encodeMessage('Model', model)), within(messages.Model.graph, body)])
 }
 
-/** All bytes in one array. */
+/** All bytes in one array. The event loop goes on in between. */
 export async function collect(stream: Stream): Promise<Uint8Array> {
   const bytes = new Uint8Array(stream.byteLength)
+  const turns = startPieces()
   let offset = 0
   for await (const piece of stream.pieces()) {
     bytes.set(piece, offset)
     offset += piece.length
+    if (turns.over) await turns.next()
   }
   return bytes
 }

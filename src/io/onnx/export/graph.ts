@@ -16,7 +16,10 @@ export interface Value {
   readonly layout: Layout
   /** Of the tensor; '' for numbers that depend on no input, which become a tensor where they are used. */
   readonly name: string
-  /** Numbers that depend on no input: these, in juanji's order. Their tensor has a batch of 1. */
+  /**
+   * Numbers that depend on no input: these, in juanji's order. Their tensor has a batch of 1, and the path of the layer: what
+   * holds them elsewhere has no parameter named `value` inside.
+   */
   readonly constant?: State
 }
 
@@ -64,6 +67,8 @@ export class OnnxGraph {
   readonly #known = new Map<string, string>()
   /** Values that were rearranged already. */
   readonly #arranged = new Map<string, Value>()
+  /** By the name of a tensor of whole numbers in f32: the narrow one that it was made of. */
+  readonly quantized = new Map<string, { readonly name: string; readonly type: 'uint8' | 'int8' }>()
   /** The graph's input, from which the batch's extent is read. */
   #input = ''
 
@@ -134,12 +139,15 @@ export class OnnxGraph {
     return this.constant(`constant_${value}`, type, [value], [])
   }
 
-  /** A tensor with a parameter's or state's values, turned. It has the parameter's path. */
-  parameter(state: State, turn: Turn, shape: Shape, type: ValueType = 'float'): string {
+  /**
+   * A tensor with a parameter's or state's values, turned.
+   * @param path its name; default: the parameter's path
+   */
+  parameter(state: State, turn: Turn, shape: Shape, type: ValueType = 'float', path = state.name): string {
     const key = `${state.name} ${type} ${shape} ${turn.view} ${turn.axes}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
-    const name = this.#tensor(state.name, type, shape, async function* () {
+    const name = this.#tensor(path, type, shape, async function* () {
       const data = await state.data()
       yield* turned(type === 'int32' ? Int32Array.from(data) : (data as Float32Array), turn)
     })
@@ -188,7 +196,8 @@ export class OnnxGraph {
   use(value: Value): string {
     const { constant, layout } = value
     if (constant === undefined) return value.name
-    return this.parameter(constant, turnOf(layout), [1, ...onnxShape(layout)], value.type)
+    const turn = { view: layout.atoms, axes: layout.axes.flat() }
+    return this.parameter(constant, turn, [1, ...onnxShape(layout)], value.type, constant.name.replace(/\.value$/, ''))
   }
 
   /** The extent of the batch, as a tensor of one number. */
@@ -218,6 +227,20 @@ export class OnnxGraph {
     const at = this.valueInfo.findIndex((info) => info.name === value.name)
     if (at >= 0) this.valueInfo.splice(at, 1)
     return { ...value, name: to }
+  }
+
+  /** Takes away what no output needs: branches that lead nowhere, and their tensors. */
+  prune(output: string): void {
+    const needed = new Set([output])
+    for (const { input = [], output: outputs = [] } of this.nodes.toReversed()) {
+      if (outputs.some((name) => needed.has(name))) for (const name of input) needed.add(name)
+    }
+    const keep = <T>(list: T[], names: (one: T) => readonly string[]) => {
+      list.splice(0, list.length, ...list.filter((one) => names(one).some((name) => needed.has(name))))
+    }
+    keep(this.nodes, ({ output: outputs = [] }) => outputs)
+    keep(this.tensors, ({ header }) => [header.name ?? ''])
+    keep(this.valueInfo, ({ name = '' }) => [name])
   }
 
   // ── where values lie ──
@@ -322,11 +345,6 @@ export class OnnxGraph {
     const moved = this.channelsFirst(value, name)
     return { value: moved, order: orderOf(moved.layout) ?? [] }
   }
-}
-
-/** How a constant's values, which lie in juanji's order, become those of its tensor. */
-function turnOf(layout: Layout): Turn {
-  return { view: layout.atoms, axes: layout.axes.flat() }
 }
 
 export function infoOf({ name, type, layout }: Value): MessageInit<'ValueInfo'> {

@@ -7,7 +7,9 @@ import { dense } from './dense.ts'
 import type { OnnxExporter } from './exporter.ts'
 import { norms } from './normalization.ts'
 import { pools } from './pooling.ts'
+import { quantizations } from './quantization.ts'
 import { reducings } from './reducing.ts'
+import { signals } from './signal.ts'
 import { spatial } from './spatial.ts'
 
 /** By layer type. Layers that hold others are walked through and need none. */
@@ -21,4 +23,6 @@ export const exporters: Readonly<Record<string, OnnxExporter>> = {
   ...arrangings,
   ...reducings,
   ...spatial,
+  ...signals,
+  ...quantizations,
 }

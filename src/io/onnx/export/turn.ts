@@ -9,8 +9,12 @@ export interface Turn {
 
 type Values = Float32Array | Int32Array | Uint8Array
 
-/** Rows that are turned at once: 16 values of four bytes are a line of the cache. */
-const tileRows = 16
+/**
+ * A tile of the result that is turned at once: what is read lies along the rows' axis, what is written along the other, and
+ * the lines of both stay in the cache.
+ */
+const tileRows = 64
+const tileColumns = 32
 const pieceBytes = 1 << 20
 
 /** The same turn with as few axes as possible: without those of one element, and neighbours that stay neighbours as one. */
@@ -57,13 +61,12 @@ export function* turned(values: Values, turn: Turn): Generator<Uint8Array> {
     const end = Math.min(rows, begin + rowsAtOnce)
     for (let tile = begin; tile < end; tile += tileRows) {
       const last = Math.min(end, tile + tileRows)
-      for (let i = 0; i < row; i++) {
-        let from = offsets[i] + tile * step
-        let to = (tile - begin) * row + i
+      for (let column = 0; column < row; column += tileColumns) {
+        const columns = Math.min(row, column + tileColumns)
         for (let at = tile; at < last; at++) {
-          piece[to] = values[from]
-          to += row
-          from += step
+          const from = at * step
+          const to = (at - begin) * row
+          for (let i = column; i < columns; i++) piece[to + i] = values[from + offsets[i]]
         }
       }
     }

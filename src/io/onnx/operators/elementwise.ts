@@ -83,6 +83,7 @@ export function binaryOperator(
 ): Operator {
   return {
     versions,
+    least: 2,
     read(node) {
       const [a, b] = legacy(node, [node.input(0), node.input(1)])
       return joinTwo(node, op, a, b)
@@ -199,6 +200,7 @@ export const elementwise: Family = {
   Pow: { ...binaryOperator([1, 7, 12, 13, 15], 'pow', (a, b) => a ** b), read: power },
   Mod: {
     versions: [10, 13],
+    least: 2,
     read: remainder,
     fold: (node, inputs) => foldBinary(node, 'mod', node.int('fmod', 0) === 1 ? (a, b) => a % b : modulo, inputs),
   },

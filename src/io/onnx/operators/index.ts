@@ -4,11 +4,31 @@ import { activations } from './activations.ts'
 import { convolution } from './convolution.ts'
 import { elementwise } from './elementwise.ts'
 import { linear } from './linear.ts'
+import { logic } from './logic.ts'
 import { normalization } from './normalization.ts'
+import { parts } from './parts.ts'
 import { pooling } from './pooling.ts'
+import { quantization } from './quantization.ts'
+import { reductions } from './reduction.ts'
+import { resizing } from './resizing.ts'
+import { signals } from './signal.ts'
 import { structure } from './structure.ts'
 
-const families: readonly Family[] = [structure, elementwise, activations, linear, convolution, pooling, normalization]
+const families: readonly Family[] = [
+  structure,
+  parts,
+  elementwise,
+  logic,
+  activations,
+  linear,
+  convolution,
+  pooling,
+  normalization,
+  reductions,
+  resizing,
+  signals,
+  quantization,
+]
 
 /** The newest opset whose operators are known. Newer files are read as this one. */
 export const newestOpset = 25

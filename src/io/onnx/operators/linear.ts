@@ -61,7 +61,7 @@ export function dense(
 ): Flow {
   const inFeatures = weight.dims[outFirst ? 1 : 0]
   const features = weight.dims[outFirst ? 0 : 1]
-  if (weight.dims.length !== 2 || product(extentsOf(value, axis)) !== inFeatures) {
+  if (weight.dims.length !== 2 || axis < 0 || product(extentsOf(value, axis)) !== inFeatures) {
     throw node.error('the inputs cannot be multiplied as matrices', {
       got: `${showElements(dimsOf(value))} and ${showElements(weight.dims)}`,
       expected: 'as many columns as rows',
@@ -193,6 +193,6 @@ function foldMatmul(node: NodeReader, [a, b]: readonly Known[]): Known {
 }
 
 export const linear: Family = {
-  MatMul: { versions: [1, 9, 13], read: matmul, fold: foldMatmul },
-  Gemm: { versions: [1, 6, 7, 9, 11, 13], read: gemm },
+  MatMul: { versions: [1, 9, 13], least: 2, read: matmul, fold: foldMatmul },
+  Gemm: { versions: [1, 6, 7, 9, 11, 13], least: 2, read: gemm },
 }

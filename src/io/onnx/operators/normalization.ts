@@ -84,6 +84,7 @@ function groupNorm(node: NodeReader): Flow {
     const value = node.known(i)
     if (node.version >= 21) return perFeature(node, value, [channels], [0])
     const own = perFeature(node, value, [count], [0])
+    node.context.allocate(channels)
     return () => {
       const values = own()
       return Float32Array.from({ length: channels }, (_, c) => values[Math.floor((c * count) / channels)])

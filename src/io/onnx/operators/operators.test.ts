@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { judge, type OnnxCase } from '../../../../test/onnx-judge.ts'
 import { onnxOperators } from '../index.ts'
 import { operatorCases } from './operators.cases.ts'
+import { partCases } from './parts.cases.ts'
+import { signalCases } from './signal.cases.ts'
 
-const cases = [...operatorCases]
+const cases = [...operatorCases, ...partCases, ...signalCases]
 
 describe('every operator', () => {
   it('has three cases', () => {

@@ -55,18 +55,22 @@ function lpPool(node: NodeReader): Flow {
   return behindChannelsLast(flow, groups, now)
 }
 
-/** One value a channel: spatial axes stay with an extent of 1. */
-function global(node: NodeReader, layer: (spatial: readonly number[]) => Layer): Flow {
+/**
+ * One value a channel. In ONNX spatial axes stay with an extent of 1; here only where a convolution follows.
+ * @param layer asked with the spatial axes, and whether they are to stay
+ */
+function global(node: NodeReader, layer: (spatial: readonly number[], keepDims: boolean) => Layer): Flow {
   const flow = node.flow(0)
-  const { groups, rank } = channelsLast(node, flow)
+  const { groups, rank, extents } = channelsLast(node, flow)
   const spatial = Array.from({ length: rank }, (_, i) => i)
-  const made: Made = node.add(layer(spatial), [node.place(flow, groups).layer])
-  const channels = made.shape[0] === 1 ? [] : [0]
+  const keepDims = node.context.usersOf(node.node.output[0]).includes('Conv')
+  const made: Made = node.add(layer(spatial, keepDims), [node.place(flow, groups).layer])
+  const channels = extents[rank] === 1 ? [] : [0]
   const batch = flow.axes[0].filter((atom) => atom === batchAtom)
   return {
     ...flow,
     ...made,
-    atoms: channels.length === 0 ? [] : [made.shape[0]],
+    atoms: channels.length === 0 ? [] : [extents[rank]],
     axes: [batch, channels, ...spatial.map(() => [])],
   }
 }
@@ -75,14 +79,22 @@ export const pooling: Family = {
   MaxPool: { versions: [1, 8, 10, 11, 12, 22], read: (node) => pooled(node, maxPools) },
   AveragePool: { versions: [1, 7, 10, 11, 19, 22], read: averagePool },
   LpPool: { versions: [1, 2, 11, 18, 22], read: lpPool },
-  GlobalAveragePool: { versions: [1, 22], read: (node) => global(node, () => nn.globalAvgPool()) },
-  GlobalMaxPool: { versions: [1, 22], read: (node) => global(node, () => nn.globalMaxPool()) },
+  GlobalAveragePool: {
+    versions: [1, 22],
+    read: (node) => global(node, (_, keepDims) => nn.globalAvgPool(keepDims ? { keepDims } : {})),
+  },
+  GlobalMaxPool: {
+    versions: [1, 22],
+    read: (node) => global(node, (_, keepDims) => nn.globalMaxPool(keepDims ? { keepDims } : {})),
+  },
   GlobalLpPool: {
     versions: [1, 2, 22],
     read(node) {
       const p = node.int('p', 2)
       if (p !== 1 && p !== 2) throw node.unsupported(`has a norm of order ${p}`, { expected: '1 or 2' })
-      return global(node, (spatial) => nn.reduce(p === 1 ? 'l1' : 'l2', spatial))
+      return global(node, (spatial, keepDims) =>
+        nn.reduce(p === 1 ? 'l1' : 'l2', spatial, keepDims ? { keepDims } : {}),
+      )
     },
   },
 }
