@@ -98,13 +98,13 @@ export function resize(x: Node, options: ResizeOptions): Node {
 export function resizedExtents(extents: readonly number[], { size, scale }: ResizeOptions): number[] {
   if (size !== undefined) {
     const sizes = each('size', size, extents.length)
-    if (sizes.every((extent) => Number.isInteger(extent) && extent >= 1)) return sizes
+    if (sizes.every((extent) => Number.isSafeInteger(extent) && extent >= 1)) return sizes
     throw optionError('size', `[${sizes.join(', ')}]`, 'whole numbers of at least 1')
   }
   if (scale === undefined) throw optionError('size', 'neither size nor scale', 'one of them')
   // As ONNX Runtime, which knows scales in single precision only: 0.6 of 5 pixels are 3.
   const sizes = each('scale', scale, extents.length).map((s, i) => Math.floor(Math.fround(extents[i] * s)))
-  if (sizes.every((extent) => Number.isFinite(extent) && extent >= 1)) return sizes
+  if (sizes.every((extent) => Number.isSafeInteger(extent) && extent >= 1)) return sizes
   throw optionError('scale', JSON.stringify(scale), 'factors that leave at least one pixel')
 }
 

@@ -3,6 +3,7 @@ import type { Family, Operator } from '../operator.ts'
 import { activations } from './activations.ts'
 import { convolution } from './convolution.ts'
 import { elementwise } from './elementwise.ts'
+import { joining } from './joining.ts'
 import { linear } from './linear.ts'
 import { logic } from './logic.ts'
 import { normalization } from './normalization.ts'
@@ -16,6 +17,7 @@ import { structure } from './structure.ts'
 
 const families: readonly Family[] = [
   structure,
+  joining,
   parts,
   elementwise,
   logic,

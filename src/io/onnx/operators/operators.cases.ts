@@ -219,6 +219,38 @@ const structure: readonly OnnxCase[] = [
   one('Gather', map, [ints(-1, 0)], { axis: -1 }),
   one('Gather', [2, 7], [w([11, 4]), 'x'], {}, { type: 'int64', range: [0, 10.9] }),
   {
+    name: 'GatherND: rows of every sample by its own numbers',
+    input: [2, 5, 3],
+    nodes: [
+      { op: 'ArgMax', inputs: ['x'], attributes: { axis: 1, keepdims: 0 }, outputs: ['best'] },
+      { op: 'Unsqueeze', inputs: ['best', ints(-1)], outputs: ['places'] },
+      { op: 'GatherND', inputs: ['x', 'places'], attributes: { batch_dims: 1 } },
+    ],
+  },
+  {
+    name: 'GatherND of channels behind a convolution',
+    input: [2, 3, 5, 4],
+    opset: 12,
+    nodes: [
+      { op: 'Conv', inputs: ['x', w([6, 3, 2, 2])], outputs: ['conv'] },
+      { op: 'GlobalAveragePool', inputs: ['x'], outputs: ['means'] },
+      { op: 'Cast', inputs: ['means'], attributes: { to: 7 }, outputs: ['whole'] },
+      { op: 'Squeeze', inputs: ['whole'], attributes: { axes: [3] }, outputs: ['places'] },
+      { op: 'GatherND', inputs: ['conv', 'places'], attributes: { batch_dims: 1 } },
+    ],
+  },
+  {
+    name: 'GatherND of one place',
+    input: [2, 5, 3],
+    opset: 13,
+    nodes: [
+      { op: 'ReduceMax', inputs: ['x'], attributes: { axes: [1, 2], keepdims: 0 }, outputs: ['most'] },
+      { op: 'Cast', inputs: ['most'], attributes: { to: 7 }, outputs: ['whole'] },
+      { op: 'Unsqueeze', inputs: ['whole', ints(1)], outputs: ['places'] },
+      { op: 'GatherND', inputs: ['x', 'places'], attributes: { batch_dims: 1 } },
+    ],
+  },
+  {
     name: 'Shape, Gather, Unsqueeze, Concat, Reshape: the batch is computed',
     input: map,
     opset: 11,

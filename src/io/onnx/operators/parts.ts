@@ -92,14 +92,15 @@ function foldTaken(node: NodeReader, value: Known, parts: ReadonlyMap<number, Pa
 
 /** Extents of the parts of Split. */
 function splitExtents(node: NodeReader, extent: number): number[] {
-  const given = node.numbersOf('split', 1)
-  const count = node.int('num_outputs', undefined) ?? node.node.output.length
+  const { length: count } = node.node.output
   const equal = Math.ceil(extent / count)
-  const extents = given ?? Array.from({ length: count }, (_, i) => Math.min(equal, extent - i * equal))
-  if (extents.every((part) => part >= 1) && extents.reduce((a, b) => a + b, 0) === extent) return extents
+  const extents =
+    node.numbersOf('split', 1) ?? Array.from({ length: count }, (_, i) => Math.min(equal, extent - i * equal))
+  const fits = extents.length === count && node.int('num_outputs', count) === count
+  if (fits && extents.every((part) => part >= 1) && extents.reduce((a, b) => a + b, 0) === extent) return extents
   throw node.error('the parts do not fill the axis', {
     got: `parts ${showElements(extents)} of ${extent}`,
-    expected: 'parts of at least 1 that are all of the axis together',
+    expected: 'a part of at least 1 for each output, all of the axis together',
   })
 }
 
@@ -126,6 +127,7 @@ function wantedExtents(node: NodeReader, dims: readonly Element[], asked: ArrayL
     if (own instanceof Batches) {
       const same = wanted instanceof Batches ? wanted.times === own.times : wanted === 1
       if (same || (own.times === 1 && wanted === node.context.declaredBatch)) return own
+      throw node.mixes('repeats the batch', `${showElements(dims)} to ${showElements(asked)}`)
     } else if (wanted instanceof Batches) {
       // What is the same for every sample needs no batch: it is repeated where it is used.
       if (own === 1 && wanted.times === 1) return 1

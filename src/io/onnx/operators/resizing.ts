@@ -79,6 +79,22 @@ function sizesAsOptions(node: NodeReader, flow: Flow, extents: readonly number[]
   }
 }
 
+/** Scales are floats: 7/6 times 6 is not quite 7, and pixels halfway between two would go the wrong way. */
+function scalesAsOptions(
+  node: NodeReader,
+  flow: Flow,
+  extents: readonly number[],
+  scales: ArrayLike<Element>,
+): Options {
+  const ones = flow.axes.map(() => 1)
+  const spatial = spatialScales(node, forAllAxes(node, scales, ones.length, ones))
+  const sizes = spatial.map((scale, i) => scale * extents[i])
+  const rounded = sizes.map(Math.round)
+  const meant = sizes.every((size, i) => rounded[i] >= 1 && Math.abs(size - rounded[i]) <= 1e-6 * rounded[i])
+  const exact = sizes.every(Number.isInteger)
+  return meant && !exact ? { size: perAxis(rounded) } : { scale: perAxis(spatial) }
+}
+
 function resized(node: NodeReader, options: (flow: Flow, extents: readonly number[]) => Options): Flow {
   const flow = node.flow(0)
   const { groups, rank, extents } = channelsLast(node, flow)
@@ -121,19 +137,7 @@ function resize(node: NodeReader): Flow {
   const scales = node.hasInput(2) ? node.known(2).data : []
   return resized(node, (flow, extents) => ({
     ...(scales.length > 0
-      ? {
-          scale: perAxis(
-            spatialScales(
-              node,
-              forAllAxes(
-                node,
-                scales,
-                flow.axes.length,
-                flow.axes.map(() => 1),
-              ),
-            ),
-          ),
-        }
+      ? scalesAsOptions(node, flow, extents, scales)
       : sizesAsOptions(node, flow, extents, node.known(3).data)),
     mode,
     ...(place === 'halfPixel' ? {} : { coordinates: place }),

@@ -85,14 +85,14 @@ function mel(node: NodeReader, inputs: readonly Known[]): Known {
     const hertz = 700 * (10 ** ((low + (i * (high - low)) / (bands + 2)) / 2595) - 1)
     return Math.floor(((length + 1) * hertz) / rate)
   }
-  const put = (row: number, band: number, value: number) => {
-    if (row >= 0 && row < rows) data[row * bands + band] = value
+  // Only rows that there are, whatever the numbers say.
+  const fill = (from: number, to: number, band: number, value: (row: number) => number) => {
+    for (let row = Math.max(0, from); row <= Math.min(rows - 1, to); row++) data[row * bands + band] = value(row)
   }
   for (let band = 0; band < bands; band++) {
     const [start, top, end] = [edge(band), edge(band + 1), edge(band + 2)]
-    if (top === start) put(top, band, 1)
-    else for (let row = start; row <= top; row++) put(row, band, (row - start) / (top - start))
-    for (let row = top; row < end; row++) put(row, band, (end - row) / (end - top))
+    fill(start, top, band, (row) => (top === start ? 1 : (row - start) / (top - start)))
+    fill(top, end - 1, band, (row) => (end - row) / (end - top))
   }
   return known
 }

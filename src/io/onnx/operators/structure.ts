@@ -1,10 +1,10 @@
 /** Constants, shapes, and operators that only say which axes there are. */
 import * as nn from '../../../nn/index.ts'
 import { foldPlaces, withDims } from '../fold.ts'
-import { dimsOf, extentsOf, flowOf, groupsWith, regrouped, transposed, withAxes } from '../layout.ts'
-import { changedFlow } from '../network.ts'
+import { dimsOf, flowOf, regrouped, transposed, withAxes } from '../layout.ts'
 import { computed, type Family, type NodeReader } from '../operator.ts'
 import {
+  asInitializer,
   Batches,
   batchAtom,
   type Element,
@@ -217,7 +217,7 @@ function foldTranspose(node: NodeReader, [value]: readonly Known[]): Known {
   const to = perm.map((axis) => value.dims[axis])
   const folded = foldPlaces(node, value, to, (place) => place.reduce((sum, at, i) => sum + at * steps[i], 0))
   // A transposed weight is trained as the weight itself would be.
-  return value.initializer === undefined ? folded : { ...folded, initializer: value.initializer }
+  return value.initializer === undefined ? folded : asInitializer(folded, value.initializer)
 }
 
 // ── axes of extent 1 ──
@@ -251,174 +251,6 @@ function spread<T>(isNew: readonly boolean[], items: readonly T[], one: T): T[] 
   return isNew.map((fresh) => (fresh ? one : items[next++]))
 }
 
-// ── parts ──
-
-/** Axis `axis` of every value in one piece, the other axes as the first has them. */
-function concat(node: NodeReader): Flow {
-  const values = node.inputs.map((_, i) => node.input(i)).filter((value) => product(dims(value).map(times)) > 0)
-  const first = values.find((value) => value.kind === 'flow') as Flow
-  const rank = first.axes.length
-  const axis = node.axis(node.int('axis', 1), rank)
-  const flows = values.map((value) => (value.kind === 'flow' ? value : spreadKnown(node, value, first, axis)))
-  for (const flow of flows) {
-    if (flow.axes.length !== rank) throw node.error('the inputs have different ranks')
-    node.apart(flow, axis)
-  }
-  // The one with the most atoms says how the others lie.
-  const leader = flows.toSorted((a, b) => b.atoms.length - a.atoms.length)[0]
-  const {
-    groups,
-    at: [at],
-  } = groupsWith(leader, axis)
-  const made = flows.map((flow) => node.place(flow, groupsLike(node, flow, leader, groups, at, axis)).layer)
-  const layer = node.add(nn.concat(at === groups.length - 1 ? -1 : at), made)
-  return changedFlow(leader, groups, layer, new Map([[at, axis]]))
-}
-
-/** The groups of one value for those of another that differs in one axis only. */
-function groupsLike(
-  node: NodeReader,
-  flow: Flow,
-  leader: Flow,
-  groups: readonly (readonly number[])[],
-  at: number,
-  axis: number,
-): number[][] {
-  const all = (i: number) => flow.axes[i].filter((atom) => atom !== batchAtom)
-  return groups.map((group, p) => {
-    if (p === at) return all(axis)
-    const own = leader.axes.findIndex((atoms) => atoms.includes(group[0]))
-    const part = leader.axes[own].filter((atom) => atom !== batchAtom).indexOf(group[0])
-    const atom = all(own)[part]
-    if (
-      atom === undefined ||
-      extentsOf(flow, own).length !== extentsOf(leader, own).length ||
-      flow.atoms[atom] !== leader.atoms[group[0]]
-    ) {
-      throw node.unsupported('joins values whose axes were cut differently', {
-        got: `${showElements(dimsOf(leader))} and ${showElements(dimsOf(flow))}`,
-      })
-    }
-    return [atom]
-  })
-}
-
-/** A constant beside values of the input: the same for every sample. */
-function spreadKnown(node: NodeReader, value: Known, like: Flow, axis: number): Flow {
-  const flow = node.flowOf(value)
-  const batch = like.axes.findIndex((atoms) => atoms.includes(batchAtom))
-  if (batch < 0 || batch === axis || value.dims.length !== like.axes.length) return flow
-  if (value.dims[batch] !== 1) throw node.mixes('joins a constant that differs from sample to sample')
-  return withAxes(
-    flow,
-    flow.axes.map((atoms, i) => (i === batch ? [batchAtom] : atoms)),
-  )
-}
-
-function foldConcat(node: NodeReader, inputs: readonly Known[]): Known {
-  const rank = inputs[0].dims.length
-  const axis = node.axis(node.int('axis', 1), rank)
-  const fits = inputs.every(
-    ({ dims: own }) => own.length === rank && own.every((e, i) => i === axis || e === inputs[0].dims[i]),
-  )
-  if (!fits)
-    throw node.error('the inputs do not fit each other', {
-      got: inputs.map((one) => showElements(one.dims)).join(', '),
-    })
-  const to = inputs[0].dims.map((extent, i) =>
-    i === axis ? inputs.reduce((sum, one) => sum + one.dims[axis], 0) : extent,
-  )
-  const { data, known: result } = computed(node, inputs[0].type, to)
-  const outer = product(to.slice(0, axis))
-  let at = 0
-  for (let row = 0; row < outer; row++) {
-    for (const { data: from, dims: own } of inputs) {
-      const run = product(own.slice(axis))
-      for (let i = 0; i < run; i++) data[at++] = from[row * run + i]
-    }
-  }
-  return result
-}
-
-/** Places of an axis: fixed ones, or rows of a table by numbers that come from the input. */
-function gather(node: NodeReader): Flow {
-  const [data, indices] = [node.input(0), node.input(1)]
-  const rank = dims(data).length
-  const axis = node.axis(node.int('axis', 0), rank)
-  if (data.kind === 'known') return embedding(node, data, node.flow(1), axis)
-  if (indices.kind === 'flow') throw node.unsupported('takes places of the input by numbers that come from the input')
-  const extent = dims(data)[axis]
-  const places = node.numbers(indices).map((i) => (i < 0 && typeof extent === 'number' ? i + extent : i))
-  const isFirst = places.length === 1 && (places[0] === 0 || places[0] === -1)
-  if (extent instanceof Batches && isFirst && node.context.declaredBatch === 1 && indices.dims.length === 0) {
-    return withAxes(
-      data,
-      data.axes.filter((_, i) => i !== axis),
-    )
-  }
-  node.apart(data, axis)
-  if (places.some((i) => i < 0 || i >= times(extent))) {
-    throw node.error('takes a place outside the axis', {
-      got: showElements(places),
-      expected: `0 to ${times(extent) - 1}`,
-    })
-  }
-  const {
-    groups,
-    at: [at],
-  } = groupsWith(data, axis)
-  const placed = node.place(data, groups)
-  const made = node.add(nn.take(at, places), [placed.layer])
-  const taken = changedFlow(data, groups, made, new Map([[at, axis]]))
-  return reshapedAxis(taken, axis, indices.dims)
-}
-
-/** Cuts one axis into several; for no extents it goes away. */
-function reshapedAxis(flow: Flow, axis: number, extents: readonly number[]): Flow {
-  const all = dimsOf(flow)
-  const to = [...all.slice(0, axis), ...extents, ...all.slice(axis + 1)]
-  return regrouped(flow, to) as Flow
-}
-
-/** Rows of a table: the vectors of numbers. */
-function embedding(node: NodeReader, table: Known, indices: Flow, axis: number): Flow {
-  if (axis !== 0 || table.dims.length !== 2)
-    throw node.unsupported('takes from a constant along another axis than rows')
-  const [count, features] = table.dims
-  const whole = indices.dtype === 'i32' ? indices : node.pointwise(indices, nn.cast('i32'), 'i32')
-  const made = node.add(nn.embedding(count, features), [whole.layer], { weight: node.turned(table, [0, 1]) })
-  const added = features === 1 ? [] : [whole.atoms.length]
-  return {
-    ...whole,
-    ...made,
-    dtype: 'f32',
-    atoms: [...whole.atoms, ...(features === 1 ? [] : [features])],
-    axes: [...whole.axes, added],
-  }
-}
-
-function foldGather(node: NodeReader, [value, indices]: readonly Known[]): Known {
-  const axis = node.axis(node.int('axis', 0), value.dims.length)
-  const extent = value.dims[axis]
-  const places = node.numbers(indices).map((i) => (i < 0 ? i + extent : i))
-  if (places.some((i) => !(i >= 0 && i < extent))) {
-    throw node.error('takes a place outside the axis', {
-      got: showElements(indices.data),
-      expected: `0 to ${extent - 1}`,
-    })
-  }
-  const to = [...value.dims.slice(0, axis), ...indices.dims, ...value.dims.slice(axis + 1)]
-  const inner = product(value.dims.slice(axis + 1))
-  const { data, known: result } = computed(node, value.type, to)
-  let at = 0
-  for (let row = 0; row < product(value.dims.slice(0, axis)); row++) {
-    for (const place of places) {
-      for (let i = 0; i < inner; i++) data[at++] = value.data[(row * extent + place) * inner + i]
-    }
-  }
-  return result
-}
-
 function dropout(node: NodeReader): Value {
   const value = node.input(0)
   if (value.kind === 'known') return value
@@ -439,7 +271,8 @@ export const structure: Family = {
   Identity: {
     versions: [1, 13, 14, 16, 19, 21, 23, 24, 25],
     read: (node) => node.input(0),
-    fold: (_node, [value]) => value,
+    // Exporters write equal weights once; their other names are those of copies.
+    fold: (node, [value]) => (value.initializer === undefined ? value : asInitializer(value, node.node.output[0])),
   },
   Dropout: { versions: [1, 6, 7, 10, 12, 13, 22], read: dropout, fold: (_node, [value]) => value },
   Reshape: {
@@ -493,6 +326,4 @@ export const structure: Family = {
     },
     fold: (node, [value]) => withDims(value, spread(unsqueezed(node, value.dims.length), value.dims, 1)),
   },
-  Concat: { versions: [1, 4, 11, 13], read: concat, fold: foldConcat },
-  Gather: { versions: [1, 11, 13], least: 2, read: gather, fold: foldGather },
 }
