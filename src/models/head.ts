@@ -40,6 +40,17 @@ const layersOf = ({ layers = [] }: nn.Layer): NonNullable<nn.Layer['layers']> =>
 const outputOf = (graph: nn.Layer): string =>
   (graph.options.output as string | undefined) ?? layersOf(graph)[layersOf(graph).length - 1][0]
 
+/** Files write a linear layer as a product, and a sum with numbers that stand by themselves. */
+const isBias = ({ type, options }: nn.Layer): boolean =>
+  type === 'binary' && (options.op === 'add' || options.op === 'sub')
+
+/** What a layer of a graph takes beside numbers that stand by themselves, if that is one thing. */
+function taken({ layers, wires }: nn.Layer, name: string): string | undefined {
+  const named = new Map(layers)
+  const varying = (wires?.get(name) ?? []).filter((from) => named.get(from)?.type !== 'value')
+  return varying.length === 1 ? varying[0] : undefined
+}
+
 /** Goes from the end of the net towards its beginning. */
 export function findHead(net: nn.Layer, path = ''): Found {
   if (classesOption(net) !== undefined) return { way: [], layer: net }
@@ -57,12 +68,12 @@ export function findHead(net: nn.Layer, path = ''): Found {
     return undefined
   }
   if (net.type === 'graph' && net.wires !== undefined) {
-    let at = outputOf(net)
-    while (at !== 'input') {
-      const takes = net.wires.get(at) ?? []
-      const found = inside(at)
+    for (let at = outputOf(net); at !== 'input'; ) {
+      const from = taken(net, at)
+      const found = from !== undefined && isBias(named.get(at) as nn.Layer) ? undefined : inside(at)
       if (found !== undefined) return found
-      at = takes[0]
+      if (from === undefined) return { obstacle: `${named.get(at)?.type} "${path === '' ? at : `${path}.${at}`}"` }
+      at = from
     }
     return undefined
   }
@@ -82,8 +93,8 @@ function theHead(verb: string, net: nn.Layer): { readonly way: readonly string[]
   })
 }
 
-/** What becomes of a layer; `undefined`: it is left out. */
-type Change = (layer: nn.Layer) => nn.Layer | undefined
+/** What becomes of a layer at a path; `undefined`: it is left out. */
+type Change = (layer: nn.Layer, path: string) => nn.Layer | undefined
 interface Changes {
   readonly atHead: Change
   /** Of every layer behind the head. */
@@ -94,49 +105,60 @@ interface Changes {
 type Named = readonly [name: string, layer: nn.Layer]
 
 /** Changes the head, and every layer behind it. All others stay as they are. */
-function change(layer: nn.Layer, way: readonly string[], changes: Changes): nn.Layer | undefined {
-  if (way.length === 0) return changes.atHead(layer)
+function change(layer: nn.Layer, path: string, way: readonly string[], changes: Changes): nn.Layer | undefined {
+  if (way.length === 0) return changes.atHead(layer, path)
   const [at, ...further] = way
-  const behind = namesBehind(layer, at)
-  const changed = layersOf(layer).map(([name, inner]): Named | undefined => {
-    if (name !== at && !behind.has(name)) return [name, inner]
-    const to = name === at ? change(inner, further, changes) : changeAll(inner, changes)
-    return to === undefined ? undefined : [name, to]
+  const behind = namesBehind(layer, at, !changes.prune)
+  return changeSome(layer, path, changes, (name, inner, to) => {
+    if (name === at) return change(inner, to, further, changes)
+    return behind.has(name) ? changeAll(inner, to, changes) : inner
   })
-  return withLayers(layer, changed, changes.prune)
 }
 
 /** Changes all layers inside that hold no others. */
-function changeAll(layer: nn.Layer, changes: Changes): nn.Layer | undefined {
-  if (layer.layers === undefined) return changes.behind(layer)
-  const changed = layer.layers.map(([name, inner]): Named | undefined => {
-    const to = changeAll(inner, changes)
-    return to === undefined ? undefined : [name, to]
+function changeAll(layer: nn.Layer, path: string, changes: Changes): nn.Layer | undefined {
+  if (layer.layers === undefined) return changes.behind(layer, path)
+  return changeSome(layer, path, changes, (_name, inner, to) => changeAll(inner, to, changes))
+}
+
+function changeSome(
+  layer: nn.Layer,
+  path: string,
+  { prune }: Changes,
+  changed: (name: string, inner: nn.Layer, path: string) => nn.Layer | undefined,
+): nn.Layer | undefined {
+  const layers = layersOf(layer).flatMap(([name, inner]): Named[] => {
+    const to = changed(name, inner, path === '' ? name : `${path}.${name}`)
+    return to === undefined ? [] : [[name, to]]
   })
-  return withLayers(layer, changed, changes.prune)
+  return withLayers(layer, layers, prune)
 }
 
 /** Of the layers inside, those between one of them and the end. */
-function namesBehind(layer: nn.Layer, name: string): Set<string> {
+function namesBehind(layer: nn.Layer, name: string, values: boolean): Set<string> {
   const { wires } = layer
   if (wires === undefined) {
     const names = layersOf(layer).map(([inner]) => inner)
     return new Set(names.slice(names.indexOf(name) + 1))
   }
   const behind = new Set<string>()
-  for (let at = outputOf(layer); at !== name; at = (wires.get(at) as readonly string[])[0]) behind.add(at)
+  for (let at = outputOf(layer); at !== name; ) {
+    const from = taken(layer, at) as string
+    behind.add(at)
+    for (const other of values ? (wires.get(at) ?? []) : []) if (other !== from) behind.add(other)
+    at = from
+  }
   return behind
 }
 
 /** A row or a graph with other layers inside; `undefined` where nothing is left of it. */
-function withLayers(of: nn.Layer, changed: readonly (Named | undefined)[], prune: boolean): nn.Layer | undefined {
+function withLayers(of: nn.Layer, layers: readonly Named[], prune: boolean): nn.Layer | undefined {
   const { wires } = of
-  const layers = changed.filter((layer) => layer !== undefined)
   if (wires === undefined) return layers.length === 0 ? undefined : nn.sequential(...layers)
   // Who took a layer that is left out takes what that one took.
   const kept = new Set(layers.map(([name]) => name))
   const source = (name: string): string =>
-    name === 'input' || kept.has(name) ? name : source((wires.get(name) as readonly string[])[0])
+    name === 'input' || kept.has(name) ? name : source(taken(of, name) as string)
   const output = source(outputOf(of))
   if (output === 'input') return undefined
   const takes = new Map(layers.map(([name]) => [name, (wires.get(name) as readonly string[]).map(source)]))
@@ -164,22 +186,17 @@ function reach(name: string, takes: ReadonlyMap<string, readonly string[]>, into
 const isModel = (net: nn.Layer | Model): net is Model => typeof net === 'function'
 const netOf = (net: nn.Layer | Model): nn.Layer => (isModel(net) ? net.net : net)
 
-/** A model of another net, with the values of a model but for those of its head. */
-async function withValues(
-  model: Model,
-  net: nn.Layer,
-  seed: number | undefined,
-  way: readonly string[],
-): Promise<Model> {
-  const fresh = way.length === 0 ? '' : `${way.join('.')}.`
+/** A model of another net, with the values of a model, but for those of layers that begin anew. */
+async function withValues(model: Model, net: nn.Layer, seed?: number, fresh: readonly string[] = []): Promise<Model> {
   const next = init(net, { input: model.inputShape, seed }).train(model.training)
   next.pictures = model.pictures
+  const isFresh = (name: string) => fresh.some((path) => path === '' || name.startsWith(`${path}.`))
   const trainable = new Map(model.parameters.map((parameter) => [parameter.name, parameter.trainable]))
   for (const parameter of next.parameters) {
-    if (!parameter.name.startsWith(fresh)) parameter.trainable = trainable.get(parameter.name) ?? true
+    if (!isFresh(parameter.name)) parameter.trainable = trainable.get(parameter.name) ?? true
   }
   for (const state of [...next.parameters, ...next.states]) {
-    if (!state.name.startsWith(fresh)) await state.load(await model.get(state.name).data())
+    if (!isFresh(state.name)) await state.load(await model.get(state.name).data())
   }
   return next
 }
@@ -208,8 +225,8 @@ export function features(net: Model): Promise<Model>
 export function features(net: nn.Layer | Model): nn.Layer | Promise<Model> {
   const { way } = theHead('features', netOf(net))
   const nothing = (): undefined => undefined
-  const front = change(netOf(net), way, { atHead: nothing, behind: nothing, prune: true }) ?? nn.sequential()
-  return isModel(net) ? withValues(net, front, undefined, way) : front
+  const front = change(netOf(net), '', way, { atHead: nothing, behind: nothing, prune: true }) ?? nn.sequential()
+  return isModel(net) ? withValues(net, front) : front
 }
 
 /**
@@ -235,13 +252,18 @@ export function replaceHead(
   const option = classesOption(layer) as string
   const { type, options: before } = layer
   const atHead: Change = () => nn.layerFromJson({ type, options: { ...before, [option]: classes } })
-  const behind: Change = (one) => {
-    if (options.logits === true && probabilities.has(one.type)) return undefined
-    if (one.type !== 'reshape') return one
-    const shape = one.options.shape as readonly number[]
+  const fresh = [way.join('.')]
+  const resized = (shape: readonly number[]): readonly number[] => {
     const at = shape.lastIndexOf(before[option] as number)
-    return nn.reshape(shape.map((extent, axis) => (axis === at ? classes : extent)))
+    return shape.map((extent, axis) => (axis === at ? classes : extent))
   }
-  const next = change(netOf(net), way, { atHead, behind, prune: false }) as nn.Layer
-  return isModel(net) ? withValues(net, next, options.seed, way) : next
+  const behind: Change = (one, path) => {
+    if (options.logits === true && probabilities.has(one.type)) return undefined
+    if (one.type !== 'reshape' && one.type !== 'value') return one
+    if (one.type === 'value') fresh.push(path)
+    const shape = resized(one.options.shape as readonly number[])
+    return nn.layerFromJson({ type: one.type, options: { ...one.options, shape } })
+  }
+  const next = change(netOf(net), '', way, { atHead, behind, prune: false }) as nn.Layer
+  return isModel(net) ? withValues(net, next, options.seed, fresh) : next
 }

@@ -1,5 +1,6 @@
 /** Networks by name. Names and parameter paths of published networks are the field's. */
 import type { Shape } from '../base/shape.ts'
+import type * as nn from '../nn/index.ts'
 import type { Architecture } from './architecture.ts'
 import { darknetTiny } from './darknet.ts'
 import { lenet5 } from './lenet5.ts'
@@ -7,7 +8,7 @@ import { mlperfResnet8 } from './mlperf-resnet8.ts'
 import { mobileNetV1 } from './mobilenet-v1.ts'
 import { mobileNetV2 } from './mobilenet-v2.ts'
 import { resnet18, resnet34, resnet50 } from './resnet.ts'
-import { resnet8, resnet20, resnet32, resnet44, resnet56, resnet110 } from './resnet-cifar.ts'
+import { type CifarResNetOptions, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110 } from './resnet-cifar.ts'
 import { simpleCnn } from './simple-cnn.ts'
 import { squeezeNet } from './squeezenet.ts'
 
@@ -32,6 +33,12 @@ export { squeezeNet } from './squeezenet.ts'
 export type { PathPattern, Stage } from './stages.ts'
 export { parametersOf, stages } from './stages.ts'
 
+/** With projections, option B, instead of zeros: `resnet20({ shortcut: 'projection' })`. */
+const withProjections =
+  (network: (options: CifarResNetOptions) => nn.Layer): Architecture =>
+  (options = {}) =>
+    network({ ...options, shortcut: 'projection' })
+
 /** Architectures that can be asked for by name. */
 export const architectures = {
   simpleCnn,
@@ -42,6 +49,11 @@ export const architectures = {
   resnet44,
   resnet56,
   resnet110,
+  resnet20B: withProjections(resnet20),
+  resnet32B: withProjections(resnet32),
+  resnet44B: withProjections(resnet44),
+  resnet56B: withProjections(resnet56),
+  resnet110B: withProjections(resnet110),
   resnet18,
   resnet34,
   resnet50,
@@ -63,6 +75,11 @@ export const usualInputs: Readonly<Record<ArchitectureName, Shape>> = {
   resnet44: [32, 32, 3],
   resnet56: [32, 32, 3],
   resnet110: [32, 32, 3],
+  resnet20B: [32, 32, 3],
+  resnet32B: [32, 32, 3],
+  resnet44B: [32, 32, 3],
+  resnet56B: [32, 32, 3],
+  resnet110B: [32, 32, 3],
   resnet18: [224, 224, 3],
   resnet34: [224, 224, 3],
   resnet50: [224, 224, 3],

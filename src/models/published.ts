@@ -8,13 +8,15 @@ export interface PublishedWeights {
   readonly pictures?: PictureNormalization
   /** The path here of what has another name in the published file. Left out where names are paths. */
   readonly rename?: (name: string) => string
-  /** How values lie in files that do not say it. Left out where they lie as PyTorch has them. */
-  readonly layout?: 'keras'
 }
 
 const imagenet: PictureNormalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 const torchvision: PublishedWeights = { source: 'torchvision', pictures: imagenet }
 const akamaster: PublishedWeights = { source: "akamaster's pytorch_resnet_cifar10", pictures: imagenet }
+const chenyaofo: PublishedWeights = {
+  source: "chenyaofo's pytorch-cifar-models",
+  pictures: { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] },
+}
 
 const kerasValues: Readonly<Record<string, string>> = {
   kernel: 'weight',
@@ -78,25 +80,36 @@ const darknetNames = kerasNames((kind, number) => {
   return kind === 'batch_normalization' ? inside(darknetBlocks[number - 1], 'bn') : undefined
 })
 
+type PublishedName =
+  | ('resnet20' | 'resnet32' | 'resnet44' | 'resnet56' | 'resnet110')
+  | ('resnet20B' | 'resnet32B' | 'resnet44B' | 'resnet56B')
+  | ('resnet18' | 'resnet34' | 'resnet50' | 'mobileNetV2' | 'squeezeNet')
+  | ('mobileNetV1' | 'darknetTiny' | 'mlperfResnet8')
+
 /** By the name of the network; those without published weights are left out. */
-export const published: Readonly<{ [architecture: string]: PublishedWeights | undefined }> = {
+export const published: Readonly<Record<PublishedName, PublishedWeights>> & {
+  readonly [architecture: string]: PublishedWeights | undefined
+} = {
   resnet20: akamaster,
   resnet32: akamaster,
   resnet44: akamaster,
   resnet56: akamaster,
   resnet110: akamaster,
+  resnet20B: chenyaofo,
+  resnet32B: chenyaofo,
+  resnet44B: chenyaofo,
+  resnet56B: chenyaofo,
   resnet18: torchvision,
   resnet34: torchvision,
   resnet50: torchvision,
   mobileNetV2: torchvision,
   squeezeNet: torchvision,
-  mobileNetV1: { source: 'mlcommons/tiny, visual wake words', rename: mobileNetV1Names, layout: 'keras' },
-  darknetTiny: { source: 'pjreddie/darknet, tiny.cfg, as a Keras model', rename: darknetNames, layout: 'keras' },
+  mobileNetV1: { source: 'mlcommons/tiny, visual wake words', rename: mobileNetV1Names },
+  darknetTiny: { source: 'pjreddie/darknet, tiny.cfg, as a Keras model', rename: darknetNames },
   // Bytes go in as numbers of 0 … 255.
   mlperfResnet8: {
     source: 'mlcommons/tiny, image classification',
     pictures: { mean: 0, std: 1 / 255 },
     rename: mlperfNames,
-    layout: 'keras',
   },
 }

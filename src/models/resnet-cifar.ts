@@ -74,8 +74,8 @@ export function resnet8(options: SmallResNetOptions = {}): nn.Layer {
 
 /**
  * ResNet-20 for 32×32 pictures (n = 3). For 3 channels 269,722 parameters, with projections 272,474; 91.25 % on CIFAR-10
- * in the paper. Paths and initial values are those of akamaster's pytorch_resnet_cifar10; with projections those of
- * chenyaofo's pytorch-cifar-models, where the last layer is `fc`.
+ * in the paper. Paths and initial values are those of akamaster's pytorch_resnet_cifar10; with projections (`resnet20B` by
+ * name) those of chenyaofo's pytorch-cifar-models, where the last layer is `fc`.
  * @param options classes: default 10; width: default 16; shortcut: default `'identity'`
  */
 export function resnet20(options: CifarResNetOptions = {}): nn.Layer {

@@ -115,32 +115,37 @@ function parametersByLayer(net: nn.Layer, input: Shape): Map<string, string[]> {
   return found
 }
 
+/** Pixels from one place to the next; undefined where there are no places; `'any'` of numbers that depend on no input. */
+type Stride = number | undefined | 'any'
+
 interface Block {
   readonly path: string
   readonly parameters: string[]
-  stride: number | undefined
+  stride: Stride
 }
 
 /** Blocks in the order in which data reaches them, with the stride of what they give. */
-function blocksOf(net: nn.Layer, input: Shape): Map<string, Block> {
+function blocksOf(net: nn.Layer, input: Shape): Iterable<Block> {
   const parameters = parametersByLayer(net, input)
   const blocks = new Map<string, Block>()
-  nn.followLayers<number | undefined>(net, input, 1, ({ path, layer, inputs, output }) => {
-    const [{ value, shape } = { value: 1, shape: input }] = inputs
-    const window = layer.cost?.(shape, output).window
-    const stride = output.length === 1 || value === undefined ? undefined : value * (window?.stride[0] ?? 1)
+  nn.followLayers<Stride>(net, input, 1, ({ path, layer, inputs, output }) => {
+    const from = inputs.find(({ value }) => value !== 'any')
+    const arriving = from?.value === 'any' ? undefined : from?.value
+    const step = from === undefined ? 1 : (layer.cost?.(from.shape, output).window?.stride[0] ?? 1)
+    const stride: Stride =
+      from === undefined ? 'any' : arriving === undefined || output.length === 1 ? undefined : arriving * step
     const own = parameters.get(path)
     if (own !== undefined) {
       const at = blockOf(path)
       const block = blocks.get(at) ?? { path: at, parameters: [], stride }
       block.parameters.push(...own)
-      block.stride = stride
+      if (stride !== 'any') block.stride = stride
       blocks.set(at, block)
       parameters.delete(path)
     }
     return stride
   })
-  return blocks
+  return blocks.values()
 }
 
 /**
@@ -160,18 +165,23 @@ export function stages(net: Model | nn.Layer, input: Shape = []): Stage[] {
   const found = findHead(layer)
   const isOfHead = (name: string): boolean =>
     found !== undefined && 'way' in found && name.startsWith(found.way.map((inner) => `${inner}.`).join(''))
-  const groups: { blocks: string[]; parameters: string[]; stride: number | undefined; head: boolean }[] = []
-  for (const { path, parameters, stride } of blocksOf(layer, shape).values()) {
+  const groups: { blocks: string[]; parameters: string[]; stride: Stride; head: boolean }[] = []
+  for (const { path, parameters, stride } of blocksOf(layer, shape)) {
     const ofHead = parameters.filter(isOfHead)
     const others = parameters.filter((name) => !isOfHead(name))
     const last = groups[groups.length - 1]
-    if (others.length > 0 && last !== undefined && last.stride === stride) {
+    if (
+      others.length > 0 &&
+      last !== undefined &&
+      (stride === 'any' || last.stride === 'any' || last.stride === stride)
+    ) {
       last.blocks.push(path)
       last.parameters.push(...others)
+      if (last.stride === 'any') last.stride = stride
     } else if (others.length > 0) {
       groups.push({ blocks: [path], parameters: others, stride, head: false })
     }
     if (ofHead.length > 0) groups.push({ blocks: [path], parameters: ofHead, stride, head: true })
   }
-  return groups
+  return groups.map((group) => ({ ...group, stride: group.stride === 'any' ? undefined : group.stride }))
 }

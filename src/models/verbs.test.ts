@@ -47,6 +47,11 @@ describe('head', () => {
     resnet44: ['linear', [64]],
     resnet56: ['linear', [64]],
     resnet110: ['linear', [64]],
+    resnet20B: ['fc', [64]],
+    resnet32B: ['fc', [64]],
+    resnet44B: ['fc', [64]],
+    resnet56B: ['fc', [64]],
+    resnet110B: ['fc', [64]],
     resnet18: ['fc', [512]],
     resnet34: ['fc', [512]],
     resnet50: ['fc', [2048]],
@@ -125,6 +130,30 @@ describe('head', () => {
     expect(layerToJson(models.replaceHead(chain, 2, { logits: true }))).toEqual(
       layerToJson(nn.sequential(['body', nn.flatten()], ['fc', nn.linear(2)])),
     )
+  })
+
+  it('a bias that stands by itself belongs to it', async () => {
+    const net = nn.graph(
+      [
+        ['flat', nn.flatten()],
+        ['times', nn.linear(10, { bias: false })],
+        ['bias', nn.value([10])],
+        ['plus', nn.add()],
+        ['scale', nn.value([])],
+        ['prob', nn.softmax()],
+      ],
+      { inputs: { plus: ['bias', 'times'], prob: ['plus'] } },
+    )
+    expect(models.head(net).path).toBe('times')
+    expect(models.features(net).layers?.map(([name]) => name)).toEqual(['flat'])
+    const model = init(net, { input: [2, 2, 3], seed: 1 })
+    await model.get('bias.value').load(new Float32Array(10).fill(3))
+    await model.get('scale.value').load(Float32Array.of(3))
+    const next = await models.replaceHead(model, 4)
+    expect(next.outputShape).toEqual([4])
+    expect(await next.get('bias.value').data()).toEqual(new Float32Array(4))
+    expect(await next.get('scale.value').data()).toEqual(Float32Array.of(3))
+    expect(next.net.layers?.map(([name]) => name)).toEqual(net.layers?.map(([name]) => name))
   })
 
   it("layers of one's own stay what they are", () => {
@@ -325,6 +354,22 @@ describe('stages', () => {
       },
       { blocks: ['auxiliary'], parameters: ['auxiliary.weight', 'auxiliary.bias'], stride: undefined, head: false },
       { blocks: ['fc'], parameters: ['fc.weight', 'fc.bias'], stride: undefined, head: true },
+    ])
+    const biases = nn.graph(
+      [
+        ['position', nn.value([1, 1, 3])],
+        ['begin', nn.add()],
+        ['conv', nn.conv2d(4, 3, { bias: false })],
+        ['bias', nn.value([4])],
+        ['plus', nn.add()],
+        ['down', nn.conv2d(4, 2, { stride: 2 })],
+      ],
+      { inputs: { begin: ['position', 'input'], plus: ['bias', 'conv'] } },
+    )
+    // Numbers that stand by themselves belong to what is around them.
+    expect(models.stages(biases, [8, 8, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [1, 'position', 'conv', 'bias'],
+      [2, 'down'],
     ])
     const mixed = nn.residual([
       ['conv', nn.conv2d(3, 3, { padding: 1 })],

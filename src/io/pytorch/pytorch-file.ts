@@ -10,7 +10,7 @@ import type { StoredTensor, WeightsFile } from '../weights/source.ts'
 import { openZip, type Zip, type ZipEntry } from '../zip.ts'
 import { type ErrorHere, NeedsMore } from './machine.ts'
 import { readPickle } from './pickle.ts'
-import { type Storage, type StridedTensor, saveWeightsAlone, torchDTypes, torchRules } from './rules.ts'
+import { type Storage, type StridedTensor, saveWeightsAlone, torchDTypes, torchRules, unsupported } from './rules.ts'
 import { findStateDict } from './state-dict.ts'
 import { readStrided, spanOf } from './strided.ts'
 import { kindOf, PyList, type PyValue } from './values.ts'
@@ -75,9 +75,7 @@ function storedTensor(range: RangeReader, contents: Contents, name: string, tens
   const typeName = tensor.dtype ?? storage.kind
   const dtype = Object.hasOwn(torchDTypes, typeName) ? torchDTypes[typeName] : undefined
   if (dtype === undefined) {
-    const { where, what } = error(`tensor '${name}' is of a type that is not known here`).problem
-    const expected = 'floats, whole numbers or bool'
-    throw new UnsupportedError({ where, what, got: typeName, expected, fix: 'convert it in PyTorch: tensor.float()' })
+    throw unsupported(error(`tensor '${name}' is of a type that is not known here`), typeName, ...knownTypes)
   }
   const width = arrayTypes[dtype].BYTES_PER_ELEMENT
   const place = contents.places.get(storage.key)
@@ -100,6 +98,9 @@ function storedTensor(range: RangeReader, contents: Contents, name: string, tens
   const read = () => readStrided(range, offset, dtype, tensor, contents.bigEndian)
   return { name, shape: tensor.shape, dtype, read }
 }
+
+/** What is expected of an element type, and what to do. */
+const knownTypes = ['floats, whole numbers or bool', 'convert it in PyTorch and save it again: tensor.float()'] as const
 
 /** A tensor that repeats elements (`expand`) takes more memory than its file; so many times are no attack. */
 const mostRepeats = 16
@@ -226,7 +227,8 @@ async function checkStart(range: RangeReader): Promise<void> {
       fix: "load it in PyTorch and save it again: torch.save(torch.load(path), 'weights.pt')",
     })
   }
-  if (start[0] === 0x80) return
+  // The first instruction: of protocol 2 and later, or of a number, a name or a tuple in protocols 0 and 1.
+  if ([0x80, ...new TextEncoder().encode('LIc(')].includes(start[0])) return
   throw errorAt(range.path, 0, 'this is no PyTorch file', {
     got: start.length === 0 ? 'no bytes at all' : `a first byte of 0x${start[0].toString(16).padStart(2, '0')}`,
     expected: 'a zip archive or a pickle',
@@ -251,8 +253,7 @@ async function placeStorages(
     const { storage } = known
     const dtype = Object.hasOwn(torchDTypes, storage.kind) ? torchDTypes[storage.kind] : undefined
     if (dtype === undefined) {
-      const { where, what } = known.error('a storage is of a type that is not known here').problem
-      throw new UnsupportedError({ where, what, got: storage.kind, expected: 'floats, whole numbers or bool' })
+      throw unsupported(known.error('a storage is of a type that is not known here'), storage.kind, ...knownTypes)
     }
     const head = new ByteReader(await range.read(offset, Math.min(8, range.size - offset)), range.path, offset)
     const count = head.u64LittleEndian('the length of a storage')

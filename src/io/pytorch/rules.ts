@@ -2,7 +2,7 @@
  * What a pickle of weights may call: how PyTorch, collections and numbers are made again. Each is known by its name and
  * done here; anything else is refused with its name, and nothing of a file is ever executed.
  */
-import { UnsupportedError } from '../../base/errors.ts'
+import { type FormatError, UnsupportedError } from '../../base/errors.ts'
 import type { StoredDType } from '../weights/source.ts'
 import type { ErrorHere, PickleRules } from './machine.ts'
 import { kindOf, PyDict, PyGlobal, PyList, PyObject, PySet, PyTuple, type PyValue } from './values.ts'
@@ -125,6 +125,8 @@ const calls: Readonly<Record<string, Call>> = {
   'numpy._core.multiarray.scalar': inert('a NumPy number'),
   'numpy.core.multiarray._reconstruct': inert('a NumPy array'),
   'numpy._core.multiarray._reconstruct': inert('a NumPy array'),
+  'numpy.core.numeric._frombuffer': inert('a NumPy array'),
+  'numpy._core.numeric._frombuffer': inert('a NumPy array'),
   'datetime.datetime': inert('datetime.datetime'),
   'datetime.date': inert('datetime.date'),
   'datetime.timedelta': inert('datetime.timedelta'),
@@ -184,6 +186,10 @@ function makeRecord(type: PyGlobal, error: ErrorHere): PyValue {
 const alias = (name: string) => (/^(posix|nt)\./.test(name) ? `${name} (os.${name.split('.')[1]})` : name)
 
 function refuseCall({ name }: PyGlobal, error: ErrorHere): Error {
+  if (name.startsWith('torch._utils._rebuild_')) {
+    const fix = 'make it a dense one of floats in PyTorch and save it again: tensor.dequantize(), tensor.to_dense()'
+    return unsupported(error('the file holds a tensor of a kind that is not known here'), name, 'dense tensors', fix)
+  }
   return error(`the pickle calls ${alias(name)}, which no file of weights needs`, {
     got: name,
     expected: 'tensors, containers and numbers',
@@ -193,14 +199,13 @@ function refuseCall({ name }: PyGlobal, error: ErrorHere): Error {
 
 /** Well-formed, and of no use: only PyTorch with the same classes can make such an object again. */
 function refuseObject({ name }: PyGlobal, error: ErrorHere): Error {
-  const { where, what } = error(`the file holds an object of ${name}, not weights alone`).problem
-  return new UnsupportedError({
-    where,
-    what,
-    got: name,
-    expected: 'a state dict: names with tensors',
-    fix: saveWeightsAlone,
-  })
+  const what = error(`the file holds an object of ${name}, not weights alone`)
+  return unsupported(what, name, 'a state dict: names with tensors', saveWeightsAlone)
+}
+
+/** The same place, but the file is well-formed. */
+export function unsupported({ problem }: FormatError, got: string, expected: string, fix: string): UnsupportedError {
+  return new UnsupportedError({ where: problem.where, what: problem.what, got, expected, fix })
 }
 
 // ── tensors ──

@@ -206,7 +206,9 @@ function fits(shape: Shape, expected: Shape, layout: WeightLayout): boolean {
   if (sameShape(shape, expected)) return true
   const kernel = expected.slice(0, -2)
   const depthwise = expected.length > 2 && expected[expected.length - 2] === 1 && shape.length === expected.length
-  return layout === 'keras' && depthwise && sizeOf(shape) === sizeOf(expected) && sameShape(shape.slice(0, -2), kernel)
+  return (
+    layout !== 'pytorch' && depthwise && sizeOf(shape) === sizeOf(expected) && sameShape(shape.slice(0, -2), kernel)
+  )
 }
 
 async function loadOne(state: State, tensor: StoredTensor, turn: Turn | undefined): Promise<void> {
