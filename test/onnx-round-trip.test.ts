@@ -17,7 +17,7 @@ import {
 import { importOnnx } from '../src/io/onnx/index.ts'
 
 const classes = 3
-const batch = 4
+const batch = 2
 
 /** With running statistics of its own. */
 async function modelOf(net: nn.Layer, input: Shape): Promise<Model> {
@@ -42,7 +42,7 @@ const outputsOf = async (model: Model, x: Tensor): Promise<Float32Array> =>
 async function train(model: Model, x: Tensor): Promise<readonly [number, number]> {
   model.train()
   const labels = tensor(Int32Array.from({ length: batch }, (_, i) => i % classes))
-  const optimizer = optim.sgd(1e-3)
+  const optimizer = optim.sgd(1e-4)
   const loss = () => crossEntropy(model(x), labels)
   const step = compile(() => {
     const [value, gradients] = valueAndGrad(model.parameters, loss)
@@ -76,7 +76,9 @@ async function expectRoundTrip(net: nn.Layer, input: Shape): Promise<Model> {
 }
 
 describe('every network', () => {
-  const names = Object.keys(models.architectures) as models.ArchitectureName[]
+  // The deeper ones for small pictures are resnet20 and resnet20B with more of the same blocks.
+  const deeper = /^resnet(32|44|56|110)/
+  const names = (Object.keys(models.architectures) as models.ArchitectureName[]).filter((name) => !deeper.test(name))
 
   it.each(names)('%s', async (name) => {
     const usual = models.usualInputs[name]
