@@ -121,7 +121,7 @@ export const logic: Family = {
   Not: unaryOperator([1], 'not', (x) => Number(x === 0), 'bool'),
   IsNaN: unaryOperator([9, 13, 20], 'isNaN', (x) => Number(Number.isNaN(x)), 'bool'),
   IsInf: { versions: [10, 20], read: isInfinite, fold: foldInfinite },
-  Where: { versions: [9, 16], read: choose, fold: foldChoose },
+  Where: { versions: [9, 16], least: 3, read: choose, fold: foldChoose },
   Cast: {
     versions: [1, 6, 9, 13, 19, 21, 23, 24, 25],
     read: (node) => cast(node, typeOf(node, node.int('to', undefined))),

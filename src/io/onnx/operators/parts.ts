@@ -317,10 +317,11 @@ export const parts: Family = {
     fold: (node, [value]) =>
       splitParts(node, value.dims.length, (axis) => value.dims[axis]).map((part) => foldTaken(node, value, part)),
   },
-  Expand: { versions: [8, 13], read: expand, fold: foldExpand },
-  Tile: { versions: [6, 13], read: tile, fold: foldTile },
+  Expand: { versions: [8, 13], least: 2, read: expand, fold: foldExpand },
+  Tile: { versions: [6, 13], least: 2, read: tile, fold: foldTile },
   Range: {
     versions: [11],
+    least: 3,
     read: (node) => range(node, [node.known(0), node.known(1), node.known(2)]),
     fold: range,
   },

@@ -114,6 +114,7 @@ const versions = [10, 13, 19, 21, 23, 24, 25]
 export const quantization: Family = {
   QuantizeLinear: {
     versions,
+    least: 2,
     read(node) {
       const { name } = narrow(node)
       return layered(node, (options) => nn.quantize({ ...options, ...(name === 'u8' ? {} : { type: name }) }))
@@ -128,6 +129,7 @@ export const quantization: Family = {
   },
   DequantizeLinear: {
     versions,
+    least: 2,
     read: (node) => layered(node, nn.dequantize),
     fold: (node, [value]) => eachElement(node, value, 'float', (x, scale, zero) => (x - zero) * scale),
   },

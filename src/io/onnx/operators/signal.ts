@@ -117,6 +117,7 @@ export const signals: Family = {
   STFT: { versions: [17], read: stft },
   MelWeightMatrix: {
     versions: [17],
+    least: 5,
     read: (node) =>
       mel(
         node,
