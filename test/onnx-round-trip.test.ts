@@ -42,7 +42,7 @@ const outputsOf = async (model: Model, x: Tensor): Promise<Float32Array> =>
 async function train(model: Model, x: Tensor): Promise<readonly [number, number]> {
   model.train()
   const labels = tensor(Int32Array.from({ length: batch }, (_, i) => i % classes))
-  const optimizer = optim.sgd(1e-4)
+  const optimizer = optim.adam(1e-5)
   const loss = () => crossEntropy(model(x), labels)
   const step = compile(() => {
     const [value, gradients] = valueAndGrad(model.parameters, loss)
