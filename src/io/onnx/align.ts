@@ -3,7 +3,16 @@ import type { DType } from '../../base/dtype.ts'
 import type { Shape } from '../../base/shape.ts'
 import * as nn from '../../nn/index.ts'
 import { onceAlong } from './fold.ts'
-import { batchIsMerged, commonCut, cutAs, dimsOf, extentsOf, groupsWith } from './layout.ts'
+import {
+  batchIsMerged,
+  commonCut,
+  cutAs,
+  dimsOf,
+  elementsBefore,
+  extentsOf,
+  groupsWith,
+  partsBefore,
+} from './layout.ts'
 import { Names } from './names.ts'
 import { type Made, placedFlow } from './network.ts'
 import type { NodeReader } from './operator.ts'
@@ -82,14 +91,15 @@ function misfit(node: NodeReader, flows: readonly Flow[]): Error {
   })
 }
 
-/** The batch has to stand in the same axis everywhere, alone or as the outermost part. */
+/** The batch has to stand at the same place everywhere. */
 function checkBatch(node: NodeReader, flows: readonly Flow[], values: readonly Value[], rank: number): void {
   for (let axis = 0; axis < rank; axis++) {
-    const some = flows.some((flow) => flow.axes[axis].includes(batchAtom))
-    if (!some) continue
+    const first = flows.find((flow) => flow.axes[axis].includes(batchAtom))
+    if (first === undefined) continue
     for (const flow of flows) {
       const atoms = flow.axes[axis]
-      if (atoms.length > 0 && atoms[0] !== batchAtom) throw node.mixes('joins the batch of one input with another axis')
+      const same = atoms.includes(batchAtom) && elementsBefore(flow, axis) === elementsBefore(first, axis)
+      if (atoms.length > 0 && !same) throw node.mixes('joins the batch of one input with another axis')
       if (atoms.length === 0 && flow.axes.some((other) => other.includes(batchAtom))) {
         throw node.mixes('joins inputs whose batches are different axes')
       }
@@ -249,8 +259,10 @@ function resultOf(
 ): Flow {
   const atoms = keys.map(({ axis, part }) => cuts[axis][part])
   const axes = cuts.map((cut, axis) => {
-    const batch = flows.some((flow) => flow.axes[axis].includes(batchAtom)) ? [batchAtom] : []
-    return [...batch, ...cut.map((_, part) => keys.findIndex((key) => isKey(key, { axis, part })))]
+    const all = cut.map((_, part) => keys.findIndex((key) => isKey(key, { axis, part })))
+    const batched = flows.find((flow) => flow.axes[axis].includes(batchAtom))
+    if (batched !== undefined) all.splice(partsBefore(cut, elementsBefore(batched, axis)), 0, batchAtom)
+    return all
   })
   return { kind: 'flow', ...made, dtype, atoms, axes }
 }

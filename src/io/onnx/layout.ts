@@ -75,14 +75,16 @@ export function regrouped(flow: Flow, dims: readonly Element[]): Flow | undefine
   for (const dim of dims) {
     const group: number[] = []
     let left = typeof dim === 'number' ? dim : dim.times
-    if (dim instanceof Batches) {
-      if (queue[0] !== batchAtom) return undefined
-      group.push(batchAtom)
-      queue = queue.slice(1)
-    }
-    while (left > 1) {
+    let batchMissing = dim instanceof Batches
+    while (left > 1 || batchMissing) {
       const [atom] = queue
-      if (atom === undefined || atom === batchAtom) return undefined
+      if (atom === batchAtom && batchMissing) {
+        group.push(batchAtom)
+        queue = queue.slice(1)
+        batchMissing = false
+        continue
+      }
+      if (atom === undefined || atom === batchAtom || left === 1) return undefined
       const size = now.atoms[atom]
       if (left % size === 0) {
         group.push(atom)
@@ -101,6 +103,19 @@ export function regrouped(flow: Flow, dims: readonly Element[]): Flow | undefine
     axes.push(group)
   }
   return queue.length === 0 ? { ...now, axes } : undefined
+}
+
+/** Elements of an axis in front of the batch, which is part of it. */
+export function elementsBefore(flow: Flow, axis: number): number {
+  const atoms = flow.axes[axis]
+  return product(atoms.slice(0, atoms.indexOf(batchAtom)).map((atom) => flow.atoms[atom]))
+}
+
+/** How many of the outermost parts make so many elements. */
+export function partsBefore(extents: readonly number[], elements: number): number {
+  let count = 0
+  for (let size = 1; size < elements && count < extents.length; count++) size *= extents[count]
+  return count
 }
 
 /**

@@ -125,6 +125,7 @@ function product2(node: NodeReader, a: Flow, b: Flow): Flow {
   for (let axis = 0; axis < lead; axis++) {
     const [p, q] = [x.axes[axis], y.axes[axis]]
     const batched = (atoms: readonly number[]) => atoms.includes(batchAtom)
+    if ([p, q].some((atoms) => atoms.indexOf(batchAtom) > 0)) throw node.mixes('multiplies along the batch')
     if (batched(p) !== batched(q) && p.length > 0 !== (q.length === 0) && p.length > 0 && q.length > 0) {
       throw node.mixes('joins the batch of one input with another axis')
     }

@@ -1,12 +1,11 @@
 /** Constants, shapes, and operators that only say which axes there are. */
 import * as nn from '../../../nn/index.ts'
 import { foldPlaces, withDims } from '../fold.ts'
-import { dimsOf, flowOf, regrouped, transposed, withAxes } from '../layout.ts'
+import { dimsOf, transposed, withAxes } from '../layout.ts'
 import { computed, type Family, type NodeReader } from '../operator.ts'
 import {
   asInitializer,
   Batches,
-  batchAtom,
   type Element,
   type Flow,
   type Known,
@@ -16,6 +15,7 @@ import {
   type Value,
   vector,
 } from '../values.ts'
+import { foldReshape, reshape } from './reshaping.ts'
 
 function dims(value: Value): readonly Element[] {
   return value.kind === 'known' ? value.dims : dimsOf(value)
@@ -67,124 +67,7 @@ function constantOfShape(node: NodeReader, [shape]: readonly Known[]): Known {
   return result
 }
 
-// ── reshaping ──
-
-/** Shape that Reshape asks for, with what 0 and -1 stand for. */
-function wantedDims(node: NodeReader, from: readonly Element[], asked: ArrayLike<Element>): Element[] {
-  const keepsZero = node.int('allowzero', 0) === 1
-  const wanted = Array.from({ length: asked.length }, (_, i) => {
-    const dim = asked[i]
-    if (dim !== 0 || keepsZero) return dim
-    if (i >= from.length) throw node.error(`0 at place ${i} names no axis`, { got: showElements(asked) })
-    return from[i]
-  })
-  const open = wanted.filter((dim) => dim === -1).length
-  const wrong = wanted.some((dim) => typeof dim === 'number' && (!Number.isSafeInteger(dim) || dim < -1))
-  if (open > 1 || wrong)
-    throw node.error('the shape makes no sense', { got: showElements(asked), expected: 'extents, one of them -1' })
-  return resolved(node, from, wanted)
-}
-
-const times = (dim: Element): number => (dim instanceof Batches ? dim.times : dim)
-
-/** Finds which of the dims is the batch, and what -1 stands for. */
-function resolved(node: NodeReader, from: readonly Element[], wanted: Element[]): Element[] {
-  const size = product(from.map(times))
-  const batched = from.some((dim) => dim instanceof Batches)
-  const misfit = () =>
-    node.error('the shape does not hold as many elements as the value', {
-      got: `${showElements(from)} as ${showElements(wanted)}`,
-      expected: 'the same number of elements',
-    })
-  const open = wanted.indexOf(-1)
-  const rest = product(wanted.filter((_, i) => i !== open).map(times))
-  const fill = (at: number, total: number, isBatch: boolean): Element[] => {
-    const extent = total / rest
-    if (rest === 0 || !Number.isSafeInteger(extent)) throw misfit()
-    return wanted.map((dim, i) => (i !== at ? dim : isBatch ? new Batches(extent) : extent))
-  }
-  const named = wanted.some((dim) => dim instanceof Batches)
-  if (named && !batched) throw node.mixes('computes with the size of the batch')
-  if (named || !batched) {
-    if (open >= 0) return fill(open, size, false)
-    if (rest !== size) throw misfit()
-    return wanted
-  }
-  return withLiteralBatch(node, from, wanted, open, size, misfit, fill)
-}
-
-/** The batch was not computed: it is -1, or the number that the file declares. */
-function withLiteralBatch(
-  node: NodeReader,
-  from: readonly Element[],
-  wanted: Element[],
-  open: number,
-  size: number,
-  misfit: () => Error,
-  fill: (at: number, total: number, isBatch: boolean) => Element[],
-): Element[] {
-  const declared = node.context.declaredBatch
-  const before = product(
-    from
-      .slice(
-        0,
-        from.findIndex((dim) => dim instanceof Batches),
-      )
-      .map(times),
-  )
-  if (declared !== undefined) {
-    // Where as many elements lie in front as of the batch, and the number is a multiple of it.
-    let front = 1
-    for (let i = 0; i < wanted.length && front <= before; i++) {
-      const dim = wanted[i] as number
-      if (dim === -1) break
-      if (front === before && dim >= declared && dim % declared === 0) {
-        const named = wanted.map((other, j): Element => (j === i ? new Batches(dim / declared) : other))
-        const others = product(named.filter((_, j) => j !== open).map(times))
-        if (open < 0 && others === size) return named
-        if (open >= 0 && others > 0 && size % others === 0) {
-          return named.map((other, j) => (j === open ? size / others : other))
-        }
-      }
-      front *= dim
-    }
-  }
-  if (open < 0) {
-    if (declared !== undefined && product(wanted.map(times)) !== size * declared) throw misfit()
-    throw node.mixes('has a shape without the batch', `${showElements(from)} as ${showElements(wanted)}`)
-  }
-  if (product(wanted.slice(0, open).map(times)) === before) return fill(open, size, true)
-  throw node.mixes('moves the batch into another axis', `${showElements(from)} as ${showElements(wanted)}`)
-}
-
-/** The value under other dims: axes are merged and cut; where that does not do, values are brought in ONNX's order. */
-export function reshaped(node: NodeReader, flow: Flow, to: readonly Element[]): Flow {
-  const free = regrouped(flow, to)
-  if (free !== undefined) return free
-  const order = flow.axes.flat()
-  const batch = to.findIndex((dim) => dim instanceof Batches)
-  const merged = to[batch] instanceof Batches && times(to[batch]) !== 1
-  if (
-    (order.includes(batchAtom) && order[0] !== batchAtom) ||
-    merged ||
-    product(to.slice(0, Math.max(0, batch)).map(times)) !== 1
-  ) {
-    throw node.mixes('moves values between samples', `${showElements(dimsOf(flow))} as ${showElements(to)}`)
-  }
-  const whole = order.filter((atom) => atom !== batchAtom)
-  const flat = node.place(flow, [whole])
-  const shape = to.flatMap((dim, i) => (i === batch ? [] : [dim as number]))
-  const made = node.add(nn.reshape(shape), [flat.layer])
-  const places = to.flatMap((_, i) => (i === batch ? [] : [i]))
-  return flowOf(made.layer, made.shape, flow.dtype, places, batch < 0 ? undefined : batch)
-}
-
-function reshape(node: NodeReader): Flow {
-  const flow = node.flow(0)
-  // Before opset 5 the shape was an attribute.
-  const asked = node.ints('shape', undefined) ?? node.known(1).data
-  return reshaped(node, flow, wantedDims(node, dimsOf(flow), asked))
-}
+// ── axes ──
 
 function flatten(node: NodeReader): Flow {
   const flow = node.flow(0)
@@ -278,11 +161,7 @@ export const structure: Family = {
   Reshape: {
     versions: [1, 5, 13, 14, 19, 21, 23, 24, 25],
     read: reshape,
-    fold: (node, [value]) =>
-      withDims(
-        value,
-        wantedDims(node, value.dims, node.ints('shape', undefined) ?? node.known(1).data).map((dim) => node.plain(dim)),
-      ),
+    fold: foldReshape,
   },
   Flatten: {
     versions: [1, 9, 11, 13, 21, 23, 24, 25],
