@@ -218,6 +218,7 @@ export class Device {
   /** Replaces the values of a Variable. `values` is copied. */
   static async write(variable: Variable, values: TypedArray): Promise<void> {
     const home = homes.get(variable)
+    variable.version++
     if (home === undefined) {
       variable.initial = values.slice()
       return

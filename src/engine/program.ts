@@ -4,17 +4,31 @@ import { BackendFailure, type Block, type Instruction, type LoadedTable } from '
 import type { DType, Precision, TypedArray } from '../base/dtype.ts'
 import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
-import { type Assignment, type Plan, type Region, schedule } from '../schedule/index.ts'
+import { type Assignment, type Plan, type PlannedCall, type Region, schedule } from '../schedule/index.ts'
 import { debugPlan, debugRun } from './debug.ts'
 import type { Device } from './device.ts'
 import { type ArgumentType, memoryOf, type PlannedMemory } from './memory.ts'
 
+/** The calls of a program with their kernels. */
+export interface Inspected {
+  readonly prologue: readonly Instruction[]
+  readonly run: readonly Instruction[]
+}
+
 /** Calls of a program that is made ready without letting the event loop go on first. */
 const smallProgram = 8
 
+interface Tables {
+  /** What is computed before the first run, where there is anything. */
+  readonly prologue: LoadedTable | undefined
+  readonly run: LoadedTable
+}
+
 /** Everything a program holds that the collector does not see. */
 class Holdings {
-  table: LoadedTable | undefined
+  tables: Tables | undefined
+  /** Versions of the Variables that what is kept was made of; undefined where nothing is kept yet. */
+  keptVersions: readonly number[] | undefined
   readonly blocks = new Map<number, Block>()
 }
 
@@ -62,13 +76,15 @@ export class Program {
   async #run(inputs: readonly TypedArray[], data: ((node: Node) => TypedArray) | undefined): Promise<TypedArray[]> {
     const { plan, device } = this
     const { backend } = device
-    const table = await this.#load()
+    const tables = await this.#load()
     const bound = await this.#bindAll(inputs, data)
+    for (const variable of plan.assigned) variable.version++
     try {
-      await debugRun(plan.calls.length, () => backend.run(table, bound))
+      await this.#refresh(tables, bound)
+      await debugRun(plan.calls.length, () => backend.run(tables.run, bound))
     } catch (error) {
       // A kernel could not be compiled: the next run asks for it anew.
-      if (error instanceof BackendFailure) this.#dropTable()
+      if (error instanceof BackendFailure) dropTables(this.#holdings)
       throw error
     }
     const results: TypedArray[] = new Array(plan.outputs.length)
@@ -80,19 +96,37 @@ export class Program {
     return results
   }
 
+  /** Computes what is kept when there is nothing yet, or when it was made of values that a Variable no longer has. */
+  async #refresh({ prologue }: Tables, bound: readonly Block[]): Promise<void> {
+    if (prologue === undefined) return
+    const { keptFrom } = this.plan
+    const holdings = this.#holdings
+    if (
+      holdings.keptVersions !== undefined &&
+      keptFrom.every(({ version }, i) => version === holdings.keptVersions?.[i])
+    )
+      return
+    const versions = keptFrom.map(({ version }) => version)
+    holdings.keptVersions = undefined
+    await debugRun(this.plan.prologue.length, () => this.device.backend.run(prologue, bound))
+    holdings.keptVersions = versions
+  }
+
   /**
    * Hands the calls and the memory they work on to somebody who looks at them one by one. Nothing else runs on the
    * device meanwhile, and Variables keep their values whatever is run.
    */
   inspect<T>(
     inputs: readonly TypedArray[],
-    look: (instructions: readonly Instruction[], table: LoadedTable, bound: readonly Block[]) => Promise<T>,
+    look: (calls: Inspected, table: LoadedTable, bound: readonly Block[]) => Promise<T>,
   ): Promise<T> {
     const { device, plan } = this
     const { backend } = device
     return device.exclusive(async () => {
-      const table = await this.#load()
+      const tables = await this.#load()
       const bound = await this.#bindAll(inputs, undefined)
+      await this.#refresh(tables, bound)
+      const made = (call: PlannedCall) => ({ ...call, kernel: device.kernel(call.spec) })
       const kept = await Promise.all(
         plan.assigned.map(async (variable) => {
           const block = await device.block(variable)
@@ -100,11 +134,7 @@ export class Program {
         }),
       )
       try {
-        return await look(
-          plan.calls.map((call) => ({ ...call, kernel: device.kernel(call.spec) })),
-          table,
-          bound,
-        )
+        return await look({ prologue: plan.prologue.map(made), run: plan.calls.map(made) }, tables.run, bound)
       } finally {
         for (const { variable, block, values } of kept) backend.write(block, 0, variable.dtype, values)
       }
@@ -128,30 +158,29 @@ export class Program {
     return bound
   }
 
-  #dropTable(): void {
-    this.#holdings.table?.release()
-    this.#holdings.table = undefined
-  }
-
   /** Builds and compiles what is missing, in pieces: the caller's event loop goes on. */
-  async #load(): Promise<LoadedTable> {
+  async #load(): Promise<Tables> {
     const holdings = this.#holdings
-    if (holdings.table === undefined) {
-      const { device, plan } = this
-      const instructions: Instruction[] = []
-      const pieces = startPieces()
-      // What led here, tracing and planning a large program, was a piece of its own.
-      if (plan.calls.length > smallProgram) await pieces.next()
-      for (const call of plan.calls) {
-        if (pieces.over) await pieces.next()
-        const kernel = device.kernel(call.spec)
-        device.backend.prepare(kernel)
-        instructions.push({ ...call, kernel })
-      }
-      debugPlan(plan, (call) => instructions[call].kernel.name)
-      holdings.table = device.backend.load(instructions, plan.regions.length)
+    if (holdings.tables !== undefined) return holdings.tables
+    const { device, plan } = this
+    const instructions: Instruction[] = []
+    const pieces = startPieces()
+    // What led here, tracing and planning a large program, was a piece of its own.
+    if (plan.calls.length > smallProgram) await pieces.next()
+    for (const call of [...plan.prologue, ...plan.calls]) {
+      if (pieces.over) await pieces.next()
+      const kernel = device.kernel(call.spec)
+      device.backend.prepare(kernel)
+      instructions.push({ ...call, kernel })
     }
-    return holdings.table
+    debugPlan(plan, (call) => instructions[call].kernel.name)
+    const { backend } = device
+    const first = plan.prologue.length
+    holdings.tables = {
+      prologue: first === 0 ? undefined : backend.load(instructions.slice(0, first), plan.regions.length),
+      run: backend.load(instructions.slice(first), plan.regions.length),
+    }
+    return holdings.tables
   }
 
   async #bind(
@@ -163,11 +192,8 @@ export class Program {
     const { device } = this
     const { backend, target } = device
     const held = this.#holdings.blocks.get(i)
-    const own = async (dtype: DType, size: number): Promise<Block> => {
-      const block = held ?? (await device.allocate(target.bytes[dtype] * size))
-      this.#holdings.blocks.set(i, block)
-      return block
-    }
+    const own = async (dtype: DType, size: number): Promise<Block> =>
+      held ?? this.#hold(i, await device.allocate(target.bytes[dtype] * size))
     switch (region.kind) {
       case 'arena':
         return device.arena(this.plan.arenaBytes)
@@ -203,9 +229,17 @@ export class Program {
         const { shape, dtype } = this.plan.outputs[region.index]
         return own(dtype, sizeOf(shape))
       }
+      case 'kept':
+        if (held !== undefined) return held
+        return this.#hold(i, await device.allocate(this.plan.keptBytes))
       default:
         return region satisfies never
     }
+  }
+
+  #hold(region: number, block: Block): Block {
+    this.#holdings.blocks.set(region, block)
+    return block
   }
 
   /** Bytes of memory this program holds for itself, without the arena and Variables. */
@@ -227,9 +261,15 @@ export class Program {
   }
 }
 
+function dropTables(holdings: Holdings): void {
+  holdings.tables?.prologue?.release()
+  holdings.tables?.run.release()
+  holdings.tables = undefined
+}
+
 function release(device: Device, holdings: Holdings): void {
-  holdings.table?.release()
-  holdings.table = undefined
+  dropTables(holdings)
+  holdings.keptVersions = undefined
   for (const block of holdings.blocks.values()) device.backend.free(block)
   holdings.blocks.clear()
 }

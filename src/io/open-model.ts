@@ -4,8 +4,13 @@ import { ConfigError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
 import type { Layer } from '../nn/layer.ts'
 import { init, type PictureNormalization } from '../nn/model.ts'
+import { openHdf5 } from './hdf5/file.ts'
 import type { ImportedModel, ImportReport } from './imported-model.ts'
+import { importKeras, openKerasWeights } from './keras/import.ts'
+import { readKerasHdf5 } from './keras/variables.ts'
 import { type LoadedModel, loadModel } from './model-folder.ts'
+import { importOnnx } from './onnx/import.ts'
+import { importTfjs } from './tfjs/import.ts'
 import { type LoadWeightsOptions, loadWeights, type WeightsReport } from './weights/load.ts'
 import { openWeights } from './weights/open.ts'
 import type { WeightsFile } from './weights/source.ts'
@@ -94,10 +99,6 @@ async function isTfjs(path: string): Promise<boolean> {
 
 /** Keras 2 writes whole models and weights alone with the same ending. */
 async function holdsLayers(path: string): Promise<boolean> {
-  const [{ openHdf5 }, { readKerasHdf5 }] = await Promise.all([
-    import('./hdf5/file.ts'),
-    import('./keras/variables.ts'),
-  ])
   const file = await openHdf5(path)
   try {
     return (await readKerasHdf5(file)).config !== undefined
@@ -128,21 +129,14 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   return { ...asLoaded(await importModel(format, path, options)), format }
 }
 
-async function importModel(
+function importModel(
   format: 'onnx' | 'keras' | 'tfjs',
   path: string,
   options: OpenModelOptions,
 ): Promise<ImportedModel> {
   const { input, output } = options
-  if (format === 'onnx') {
-    const { importOnnx } = await import('./onnx/import.ts')
-    return importOnnx(path, { input, output })
-  }
-  if (format === 'tfjs') {
-    const { importTfjs } = await import('./tfjs/import.ts')
-    return importTfjs(path, { input, output })
-  }
-  const { importKeras } = await import('./keras/import.ts')
+  if (format === 'onnx') return importOnnx(path, { input, output })
+  if (format === 'tfjs') return importTfjs(path, { input, output })
   return importKeras(path, { input, output })
 }
 
@@ -162,7 +156,6 @@ function dtypeOf(shape: Shape): 'u8' | 'f32' {
  */
 export async function openAnyWeights(path: string): Promise<WeightsFile> {
   if (!/\.(h5|hdf5)$/i.test(path)) return openWeights(path)
-  const { openKerasWeights } = await import('./keras/import.ts')
   return openKerasWeights(path)
 }
 

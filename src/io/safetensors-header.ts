@@ -1,7 +1,7 @@
 import type { ByteReader } from '../base/bytes.ts'
 import type { FormatError } from '../base/errors.ts'
 import { showShape, sizeOf } from '../base/shape.ts'
-import { keyPlaces, placeOf } from './json-keys.ts'
+import { type KeyPlaces, keyPlaces, placeOf } from './json-keys.ts'
 
 /** Array type that holds each element type. F16, BF16 and the 8-bit floats have none: their raw bits are kept. */
 export const arrayTypes = {
@@ -52,7 +52,7 @@ export class Header {
   readonly #start: number
   readonly #text: string
   /** Index in `#text` of each key of the header, by path; keys of deeper objects are not needed. */
-  readonly #keys: ReadonlyMap<string, number>
+  readonly #keys: KeyPlaces
 
   /** @param reader at the start of the file, of which at least the header is there */
   constructor(reader: ByteReader, fileBytes: number) {

@@ -36,6 +36,7 @@ const endBytes = 22
 const end64Bytes = 56
 const locatorBytes = 20
 const longestComment = 0xffff
+const mostEntries = 1e7
 /** No deflate data unpack to more than this many times their size. */
 const steepest = 1032
 const methods: Readonly<Record<number, string>> = { 9: 'Deflate64', 12: 'bzip2', 14: 'LZMA', 93: 'Zstandard', 95: 'XZ' }
@@ -149,10 +150,10 @@ const split = (range: RangeReader, offset: number) =>
 
 /** The directory ends where the record begins that tells its place: nothing may stand in front of the archive. */
 function checkPlace(range: RangeReader, place: Place, end: number): Place {
-  if (place.offset + place.size === end && place.count * 46 <= place.size) return place
+  if (place.offset + place.size === end && place.count * 46 <= place.size && place.count <= mostEntries) return place
   throw at(range, end, 'the directory is not where the end of the archive says', {
     got: `${place.count} entries in ${place.size} bytes at offset ${place.offset}`,
-    expected: `a directory that ends at offset ${end}, with at least 46 bytes for each entry`,
+    expected: `a directory that ends at offset ${end}, with at least 46 bytes for each of at most ${mostEntries} entries`,
   })
 }
 

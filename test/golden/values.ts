@@ -371,3 +371,17 @@ export interface ResizeCase {
 export function loadResizeCases(): ResizeCase[] {
   return load('resize.golden.json')
 }
+
+// ---------------------------------------------------------------------------------------------- weights.golden.json
+
+/** A state dict as PyTorch writes it, shapes and order of values as there, and what the network makes of an input. */
+export interface WeightsCase {
+  readonly name: 'classifier' | 'decoder' | 'sequence' | 'branches'
+  readonly input: FloatSpec
+  readonly tensors: readonly (FloatSpec & { readonly name: string })[]
+  readonly output: Golden
+}
+
+export function loadWeightsCases(): WeightsCase[] {
+  return load('./weights.golden.json')
+}

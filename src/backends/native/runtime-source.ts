@@ -37,9 +37,10 @@ typedef struct {
   const void *params;
   int32_t tasks;
   char unused[36];
-  _Atomic int32_t claimed;
+  /* Tasks that were claimed from the front in the lower half, from the back in the upper. */
+  _Atomic uint64_t claimed;
   _Atomic int32_t finished;
-  char rest[56];
+  char rest[52];
 } instruction;
 
 typedef struct {
@@ -94,15 +95,32 @@ static void await_finished(pool *p, instruction *in) {
   atomic_fetch_sub(&p->sleepers, 1);
 }
 
+/*
+ * The next task of a thread, -1 when there is none. Half of the threads take tasks from the front, the others from the back,
+ * so that a part of a picture stays in the cache of the processor that computed it. Every second instruction begins in
+ * the middle, where the one before ended.
+ */
+static inline int32_t claim(instruction *in, int32_t side, int32_t turned) {
+  const int64_t tasks = in->tasks;
+  const uint64_t old = atomic_fetch_add_explicit(&in->claimed, side ? (uint64_t)1 << 32 : 1, memory_order_relaxed);
+  const int64_t front = (uint32_t)old, back = old >> 32;
+  if (front + back >= tasks) return -1;
+  if (!turned) return side ? tasks - 1 - back : front;
+  const int64_t middle = tasks / 2;
+  if (side) return middle + back < tasks ? middle + back : middle + back - tasks;
+  return front < middle ? middle - 1 - front : middle - 1 - front + tasks;
+}
+
 static void walk(pool *p, job *j, int32_t index) {
   char *scratch = j->scratch + index * j->scratch_bytes;
   for (int32_t i = 0; i < j->count; i++) {
     instruction *in = j->table + i;
     int32_t done = 0;
-    if (atomic_load_explicit(&in->claimed, memory_order_relaxed) < in->tasks) {
+    const uint64_t claimed = atomic_load_explicit(&in->claimed, memory_order_relaxed);
+    if ((int64_t)(uint32_t)claimed + (int64_t)(claimed >> 32) < in->tasks) {
       for (;;) {
-        const int32_t task = atomic_fetch_add_explicit(&in->claimed, 1, memory_order_relaxed);
-        if (task >= in->tasks) break;
+        const int32_t task = claim(in, index & 1, i & 1);
+        if (task < 0) break;
         in->kernel(task, in->buffers, in->params, scratch);
         done++;
       }

@@ -3,7 +3,7 @@ import { sizeOf } from '../../base/shape.ts'
 import { arrayTypes, type SafetensorsArray } from '../safetensors-header.ts'
 import type { StoredDType } from '../weights/source.ts'
 import { walkTree } from './groups.ts'
-import { inflate } from './inflate.ts'
+import { inflate, withoutSum } from './inflate.ts'
 import {
   type Hdf5Type,
   type Layout,
@@ -28,6 +28,8 @@ const filterNames: Readonly<Record<number, string>> = {
   32004: 'lz4',
   32015: 'zstd',
 }
+/** The longest array of bytes that every engine makes, 4 GiB. */
+const longest = 2 ** 32
 /** Deflate makes at most 1,032 bytes of one. */
 const mostInflated = 1040
 
@@ -72,6 +74,13 @@ export async function readValues(
   const size = count * type.size
   if (!Number.isSafeInteger(size))
     throw at.error(`dataset "${name}" is absurdly large`, { got: `${shape.join(' × ')}` })
+  if (size > longest) {
+    throw at.unsupported(`dataset "${name}" is too long for one array`, {
+      got: `${size} bytes`,
+      expected: `at most ${longest}`,
+      fix: 'split the weights into smaller parts',
+    })
+  }
   if (layout.kind !== 'chunked' && filters.length > 0) throw at.error(`dataset "${name}" has filters but no chunks`)
   let bytes: Uint8Array<ArrayBuffer>
   if (size === 0) bytes = new Uint8Array(0)
@@ -159,8 +168,7 @@ async function readChunks(
     await storage.readInto(chunk.address, data)
     for (let i = filters.length - 1; i >= 0; i--) {
       if ((chunk.mask & (1 << i)) !== 0) continue
-      // The sum of fletcher32 behind the data is not looked at.
-      if (filters[i] === 3) data = data.subarray(0, Math.max(0, data.length - 4))
+      if (filters[i] === 3) data = withoutSum(data, storage.path, storage.base + chunk.address)
       else if (filters[i] === 2) data = unshuffle(data, type.size)
       else data = await inflate(data, chunkSize + 4, storage.path, storage.base + chunk.address)
     }

@@ -5,7 +5,7 @@
  *
  * @see https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
  */
-import { openRange, type RangeSource } from '#platform'
+import { openRange, type RangeReader, type RangeSource } from '#platform'
 import { showStart } from '../../base/bytes.ts'
 import { FormatError } from '../../base/errors.ts'
 import { type Shape, sizeOf } from '../../base/shape.ts'
@@ -257,21 +257,26 @@ function numberOf(bytes: Uint8Array, dtype: StoredDType, bigEndian: boolean): nu
 export async function openHdf5(source: RangeSource, path?: string): Promise<Hdf5File> {
   const range = await openRange(source, path)
   try {
-    const storage = new Storage(range, range.path)
-    const address = await readSuperblock(storage)
-    const context: Context = { storage, heap: new GlobalHeap(storage), objects: new Map() }
-    const root = await openObject(context, address, '')
-    if (root instanceof Hdf5Group) return new Hdf5File(storage, root)
-    throw new FormatError({
-      where: range.path,
-      what: `the root is a dataset (at byte offset ${storage.base + address})`,
-      expected: 'a group',
-      fix: 'the file is damaged: get it again',
-    })
+    return await hdf5Of(range)
   } catch (error) {
     await range.close()
     throw error
   }
+}
+
+/** The same of a range that is open. The file closes it. @throws FormatError as {@link openHdf5} */
+export async function hdf5Of(range: RangeReader): Promise<Hdf5File> {
+  const storage = new Storage(range, range.path)
+  const address = await readSuperblock(storage)
+  const context: Context = { storage, heap: new GlobalHeap(storage), objects: new Map() }
+  const root = await openObject(context, address, '')
+  if (root instanceof Hdf5Group) return new Hdf5File(storage, root)
+  throw new FormatError({
+    where: range.path,
+    what: `the root is a dataset (at byte offset ${storage.base + address})`,
+    expected: 'a group',
+    fix: 'the file is damaged: get it again',
+  })
 }
 
 /** Finds where the format begins, and reads how long its addresses are; gives the address of the root. */

@@ -2,6 +2,7 @@
 import { ConfigError, ShapeError, UnsupportedError } from '../../base/errors.ts'
 import type { Shape } from '../../base/shape.ts'
 import type { Layer } from '../../nn/index.ts'
+import type { Field } from '../json-fields.ts'
 import type { KerasVersion } from './activations.ts'
 import { inOrder, type KerasLayer, type KerasModel, rowInput, type Taken } from './config.ts'
 import { converterOf, kerasClasses } from './layers.ts'
@@ -19,6 +20,8 @@ export interface Stored {
   readonly path: string
   readonly slots: readonly Slot[]
   readonly trainable: boolean
+  /** Where the config describes it. */
+  readonly field: Field
 }
 
 export interface BuiltNet {
@@ -77,7 +80,7 @@ function buildModel(model: KerasModel, options: BuildOptions, around: Around, st
   const resultOf = ({ layer, call }: Taken): string =>
     layer === rowInput || model.inputs.includes(layer) ? netInput : (results.get(`${call} ${layer}`) ?? netInput)
   for (const { layer, call } of inOrder({ ...model, outputs: wanted })) {
-    const inputs = layer.calls[call].map(resultOf)
+    const inputs = layer.calls[call].inputs.map(resultOf)
     const name = call > 0 || layer.name === netInput || layer.name === '' ? wiring.free(layer.name) : layer.name
     const own: Around = {
       names: [...around.names, layer.name],
@@ -88,12 +91,13 @@ function buildModel(model: KerasModel, options: BuildOptions, around: Around, st
     const keep = (slots: readonly Slot[]) => {
       if (slots.length === 0) return
       if (call > 0) throw sharedWeights(layer)
-      stored.push({ ...own, slots })
+      stored.push({ ...own, slots, field: layer.field })
     }
     const use: Use = {
       config: layer.config,
       className: layer.className,
       field: layer.field,
+      call: layer.calls[call].field,
       version: options.version,
       inputs,
       shape: (input) => wiring.shape(inputs[input] ?? netInput),
@@ -148,9 +152,7 @@ function unknownClass(layer: KerasLayer, names: readonly string[]): UnsupportedE
   const isCode = layer.className === 'Lambda'
   return new UnsupportedError({
     where: layer.field.path,
-    what: isCode
-      ? 'a Lambda layer is Python code, which is never run'
-      : `there is no layer for ${layer.className} of Keras`,
+    what: `${isCode ? 'a Lambda layer is Python code, which is never run' : `there is no layer for ${layer.className} of Keras`}${layer.field.at}`,
     got: `layer "${names.join('/')}" of class ${layer.className}, field ${layer.field.name}`,
     expected: kerasClasses().join(', '),
     fix: isCode

@@ -1,6 +1,7 @@
 /** What a Keras config says, in the form of Keras 2 and of Keras 3: layers, and which results each of them takes. */
 import { UnsupportedError } from '../../base/errors.ts'
 import type { Field } from '../json-fields.ts'
+import { listIn } from './options.ts'
 
 export interface KerasLayer {
   readonly name: string
@@ -9,10 +10,17 @@ export interface KerasLayer {
   readonly config: Field
   /** Where this stands in the file, for messages. */
   readonly field: Field
-  /** Names of the results it takes, a list for every time it is used. In a Sequential: the one before. */
-  readonly calls: readonly (readonly Taken[])[]
+  /** What it takes, for every time it is used. In a Sequential: the result of the one before. */
+  readonly calls: readonly Call[]
   /** The layers inside, where this is a model itself. */
   readonly model?: KerasModel
+}
+
+/** One use of a layer. */
+export interface Call {
+  readonly inputs: readonly Taken[]
+  /** How the file says it, where it does. */
+  readonly field: Field | undefined
 }
 
 /** A result: of which layer, and of which of its uses. */
@@ -91,13 +99,13 @@ function readRow(entries: readonly Field[], depth: number): KerasLayer[] {
   let before = rowInput
   return entries.map((entry, i) => {
     const isInput = i === 0 && entry.get('class_name').value === 'InputLayer'
-    const layer = readLayer(entry, isInput ? [] : [[{ layer: before, call: 0 }]], depth)
+    const layer = readLayer(entry, isInput ? [] : [{ inputs: [{ layer: before, call: 0 }], field: undefined }], depth)
     before = layer.name
     return layer
   })
 }
 
-function readLayer(field: Field, calls: readonly (readonly Taken[])[], depth: number): KerasLayer {
+function readLayer(field: Field, calls: readonly Call[], depth: number): KerasLayer {
   const className = field.get('class_name').string()
   const config = field.get('config')
   const own = field.get('name')
@@ -110,9 +118,8 @@ function readLayer(field: Field, calls: readonly (readonly Taken[])[], depth: nu
 /** The extents behind the batch. */
 function shapeOf(layer: KerasLayer, built?: Field): readonly (number | null)[] | undefined {
   if (layer.model !== undefined) return layer.model.inputShape
-  const found = [layer.config.get('batch_shape'), layer.config.get('batch_input_shape'), built].find(
-    (shape) => shape !== undefined && Array.isArray(shape.value),
-  )
+  const written = [layer.config.get('batch_shape'), layer.config.get('batch_input_shape'), built]
+  const found = written.map((shape) => shape && listIn(shape)).find((shape) => Array.isArray(shape?.value))
   return found
     ?.elements()
     .slice(1)
@@ -120,8 +127,8 @@ function shapeOf(layer: KerasLayer, built?: Field): readonly (number | null)[] |
 }
 
 /** Every use of a layer: a list of results in the form of Keras 2, or `{ args, kwargs }` in that of Keras 3. */
-function readCalls(field: Field): readonly (readonly Taken[])[] {
-  return field.isThere ? field.elements().map((call) => refs(call)) : []
+function readCalls(field: Field): readonly Call[] {
+  return field.isThere ? field.elements().map((call) => ({ inputs: refs(call), field: call })) : []
 }
 
 /** All results that are named in some form of list, in order. */
@@ -129,7 +136,11 @@ function refs(field: Field, depth = 0): Taken[] {
   if (depth > 8) throw field.error('results of layers, in lists of at most 8 levels')
   const { value } = field
   if (Array.isArray(value)) {
-    if (typeof value[0] === 'string' && typeof value[1] === 'number') return [taken(field)]
+    if (typeof value[0] === 'string' && typeof value[1] === 'number') {
+      // An operation of TensorFlow has its second operand among the arguments behind.
+      const more = field.elements()[3]?.entries() ?? []
+      return [taken(field), ...more.flatMap(([, one]) => (Array.isArray(one.value) ? refs(one, depth + 1) : []))]
+    }
     return field.elements().flatMap((element) => refs(element, depth + 1))
   }
   if (typeof value !== 'object' || value === null) return []
@@ -164,7 +175,7 @@ export function inOrder(model: KerasModel): readonly { readonly layer: KerasLaye
     if (name === rowInput || model.inputs.includes(name)) continue
     const key = `${call} ${name}`
     const layer = byName.get(name)
-    const inputs = layer?.calls[call]
+    const inputs = layer?.calls[call]?.inputs
     if (layer === undefined || inputs === undefined) {
       throw model.field.error(`a layer "${name}"${layer === undefined ? '' : ` that is used ${call + 1} times`}`)
     }

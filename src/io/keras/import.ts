@@ -5,14 +5,16 @@
  * @see https://keras.io/guides/serialization_and_saving/
  */
 import { openRange, type RangeReader, type RangeSource } from '#platform'
-import { ConfigError, FormatError, UnsupportedError } from '../../base/errors.ts'
+import { ByteReader } from '../../base/bytes.ts'
+import { FormatError, UnsupportedError } from '../../base/errors.ts'
 import type { Shape } from '../../base/shape.ts'
-import { openHdf5 } from '../hdf5/file.ts'
+import { hdf5Of } from '../hdf5/file.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { Field } from '../json-fields.ts'
 import type { WeightsFile } from '../weights/source.ts'
-import { openZip, type Zip } from '../zip.ts'
-import { variablesByName } from './lookup.ts'
+import { openZip, type Zip, type ZipEntry } from '../zip.ts'
+import type { KerasVersion } from './activations.ts'
+import { type Variables, variablesByName } from './lookup.ts'
 import { importTopology } from './topology.ts'
 import { readKerasHdf5 } from './variables.ts'
 
@@ -43,85 +45,112 @@ export interface KerasOptions {
 export async function importKeras(source: RangeSource, options: KerasOptions = {}): Promise<ImportedModel> {
   const range = await openRange(source, options.path)
   try {
-    const start = await range.read(0, Math.min(range.size, 4))
-    if (start[0] === 0x50 && start[1] === 0x4b) return await importArchive(range, options)
-    if (start[0] === 0x7b || start[0] === 0x20 || start[0] === 0x0a || start[0] === 0x0d) {
-      return await importConfig(range, options)
-    }
-    return await importHdf5(source, range.path, options)
-  } finally {
-    await range.close()
-  }
-}
-
-async function importHdf5(source: RangeSource, path: string, options: KerasOptions): Promise<ImportedModel> {
-  const file = await openHdf5(source, path)
-  try {
-    const { variables, format, config, version } = await readKerasHdf5(file)
-    if (options.config === undefined && config === undefined) {
-      throw new ConfigError({
-        where: path,
+    const start = await range.read(0, Math.min(range.size, 2))
+    const isText = start[0] === 0x7b || start[0] === 0x20 || start[0] === 0x0a || start[0] === 0x0d
+    const stored = isText ? await readConfigAnd(range, options.weights) : await readStored(range, start)
+    const config = options.config === undefined ? stored.config : await readConfigFile(options.config)
+    if (config === undefined) {
+      throw new UnsupportedError({
+        where: range.path,
         what: 'this file holds weights without the layers they belong to',
-        got: format,
+        got: stored.format,
         expected: 'a whole model, or a config beside the weights',
         fix: "give the architecture, as model.to_json() writes it: importKeras('model.weights.h5', { config: 'model.json' })",
       })
     }
-    const [root, isThree] =
-      options.config === undefined
-        ? await configOfHdf5(config ?? '', `${path}: model_config`)
-        : await readConfigFile(options.config)
-    const major = version === undefined ? (isThree ? 3 : 2) : version.startsWith('3') ? 3 : 2
-    return await importTopology(root, variables, path, { ...options, major, format: named(format, version) })
-  } finally {
-    await file.close()
-  }
-}
-
-const named = (format: string, version: string | undefined) =>
-  version === undefined || version === '3' ? format : `${format}, Keras ${version}`
-
-async function configOfHdf5(text: string, path: string): Promise<readonly [Field, boolean]> {
-  return [Field.parse(text, path), isKeras3(text)]
-}
-
-/** Longest config that makes sense, in bytes: that of a network of 1,000 layers has one. */
-const longestConfig = 2 ** 28
-
-async function readConfigFile(source: RangeSource): Promise<readonly [Field, boolean]> {
-  const range = await openRange(source, typeof source === 'string' ? undefined : 'config')
-  try {
-    const text = await textOf(range)
-    return [Field.parse(text, range.path), isKeras3(text)]
+    const major = (stored.version ?? config.version) === 3 ? 3 : 2
+    const { input, output } = options
+    return await importTopology(config.root, stored.variables, stored.path, {
+      major,
+      format: stored.format,
+      input,
+      output,
+    })
   } finally {
     await range.close()
   }
 }
 
-const isKeras3 = (text: string) => text.includes('__keras_tensor__') || text.includes('"batch_shape"')
-
-async function textOf(range: RangeReader): Promise<string> {
-  return decode(await range.read(0, Math.min(range.size, longestConfig)), range.path)
-}
-
-function decode(bytes: Uint8Array, path: string): string {
+/**
+ * The weights of a file of Keras, whatever else it holds, in Keras's layout and names: `conv2d/kernel`, those of Keras 3
+ * `layers/conv2d/vars/0`. Close it in the end.
+ * @param source a path (Node), bytes, or a Blob of `.h5`, `.weights.h5` or `.keras`
+ * @throws FormatError when it is damaged, or holds none
+ */
+export async function openKerasWeights(source: RangeSource, path?: string): Promise<WeightsFile> {
+  const range = await openRange(source, path)
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new FormatError({
-      where: path,
-      what: 'this is not UTF-8 text',
-      got: `${bytes.length} bytes`,
-      expected: 'a JSON object',
-      fix: 'get the file again',
-    })
+    return await kerasWeightsOf(range)
+  } catch (error) {
+    await range.close()
+    throw error
   }
 }
 
-async function importConfig(range: RangeReader, options: KerasOptions): Promise<ImportedModel> {
-  const text = await textOf(range)
-  const root = Field.parse(text, range.path)
-  if (root.get('modelTopology').isThere) {
+/** The same of a range that is open, which the file closes. */
+export async function kerasWeightsOf(range: RangeReader): Promise<WeightsFile> {
+  const { variables, format } = await readStored(range, await range.read(0, Math.min(range.size, 2)))
+  const { tensors } = variables
+  return { path: range.path, format, layout: 'keras', tensors, metadata: {}, close: () => range.close() }
+}
+
+interface Config {
+  readonly root: Field
+  /** Which Keras wrote it, as far as it tells. */
+  readonly version: KerasVersion
+}
+
+interface StoredModel {
+  /** Of the values, for messages. */
+  readonly path: string
+  readonly format: string
+  readonly variables: Variables
+  readonly version?: KerasVersion
+  readonly config?: Config
+}
+
+const majorOf = (version: string): KerasVersion => (version.startsWith('3') ? 3 : 2)
+
+/** @param start the first two bytes */
+async function readStored(range: RangeReader, start: Uint8Array): Promise<StoredModel> {
+  if (start[0] === 0x50 && start[1] === 0x4b) return readArchive(range)
+  const { variables, format, config, version } = await readKerasHdf5(await hdf5Of(range))
+  return {
+    path: range.path,
+    format: version === undefined || version === '3' ? format : `${format}, Keras ${version}`,
+    variables,
+    ...(version === undefined ? {} : { version: majorOf(version) }),
+    ...(config === undefined ? {} : { config: parseConfig(config, `${range.path}: model_config`) }),
+  }
+}
+
+/** Longest config that makes sense, in bytes. */
+const longestConfig = 2 ** 28
+
+function parseConfig(text: string, path: string): Config {
+  const root = Field.parse(text, path, { offsets: true })
+  const version = root.get('keras_version')
+  // Keras 3 names results by objects, and calls the shape of an input otherwise.
+  const isThree = text.includes('__keras_tensor__') || text.includes('"batch_shape"')
+  return { root, version: version.isThere ? majorOf(version.string()) : isThree ? 3 : 2 }
+}
+
+async function readConfig(range: RangeReader): Promise<Config> {
+  return parseConfig(textOf(await range.read(0, Math.min(range.size, longestConfig)), range.path), range.path)
+}
+
+async function readConfigFile(source: RangeSource): Promise<Config> {
+  const range = await openRange(source, typeof source === 'string' ? undefined : 'config')
+  try {
+    return await readConfig(range)
+  } finally {
+    await range.close()
+  }
+}
+
+async function readConfigAnd(range: RangeReader, weights: WeightsFile | undefined): Promise<StoredModel> {
+  const config = await readConfig(range)
+  if (config.root.get('modelTopology').isThere) {
     throw new UnsupportedError({
       where: range.path,
       what: 'this is a model of TensorFlow.js',
@@ -129,48 +158,47 @@ async function importConfig(range: RangeReader, options: KerasOptions): Promise<
       fix: `open it with importTfjs('${range.path}')`,
     })
   }
-  const { weights } = options
   if (weights === undefined) {
-    throw new ConfigError({
+    throw new UnsupportedError({
       where: range.path,
       what: 'a config holds layers without their weights',
       expected: 'the weights beside it',
       fix: "give the weights: importKeras('model.h5', { config: 'model.json' }), or { weights } with an open file",
     })
   }
-  const version = root.get('keras_version')
-  const major = version.isThere ? (version.string().startsWith('3') ? 3 : 2) : isKeras3(text) ? 3 : 2
   const variables = variablesByName(weights.tensors)
-  return importTopology(root, variables, weights.path, { ...options, major, format: `Keras config, ${weights.format}` })
+  return { path: weights.path, format: `Keras config, ${weights.format}`, variables, config }
 }
 
-async function importArchive(range: RangeReader, options: KerasOptions): Promise<ImportedModel> {
+async function readArchive(range: RangeReader): Promise<StoredModel> {
   const zip = await openZip(range)
-  const root = Field.parse(await entryText(zip, 'config.json'), `${range.path}: config.json`)
+  const text = async (name: string) => textOf(await entryOf(zip, name).read(longestConfig), `${range.path}: ${name}`)
+  const config = parseConfig(await text('config.json'), `${range.path}: config.json`)
   const metadata = zip.entries.has('metadata.json')
-    ? Field.parse(await entryText(zip, 'metadata.json'), `${range.path}: metadata.json`).get('keras_version')
+    ? Field.parse(await text('metadata.json'), `${range.path}: metadata.json`, { offsets: true })
     : undefined
-  const version = metadata?.isThere ? metadata.string() : '3'
-  const entry = zip.entries.get('model.weights.h5')
-  if (entry === undefined) throw noEntry(zip, 'model.weights.h5')
-  const file = await openHdf5(await entry.read(), `${range.path}: model.weights.h5`)
-  try {
-    const { variables } = await readKerasHdf5(file)
-    const major = version.startsWith('3') ? 3 : 2
-    return await importTopology(root, variables, file.path, { ...options, major, format: `Keras ${version} archive` })
-  } finally {
-    await file.close()
+  const field = metadata?.get('keras_version')
+  const version = field?.isThere ? field.string() : undefined
+  const entry = entryOf(zip, 'model.weights.h5')
+  const path = `${range.path}: model.weights.h5`
+  // Keras does not compress: values are read from where they are.
+  const weights = entry.stored
+    ? partOf(range, path, await entry.start(), entry.size)
+    : await openRange(await entry.read(), path)
+  const { variables } = await readKerasHdf5(await hdf5Of(weights))
+  return {
+    path,
+    format: `Keras ${version ?? 3} archive`,
+    variables,
+    config,
+    version: version === undefined ? 3 : majorOf(version),
   }
 }
 
-async function entryText(zip: Zip, name: string): Promise<string> {
+function entryOf(zip: Zip, name: string): ZipEntry {
   const entry = zip.entries.get(name)
-  if (entry === undefined) throw noEntry(zip, name)
-  return decode(await entry.read(longestConfig), `${zip.path}: ${name}`)
-}
-
-function noEntry(zip: Zip, name: string): FormatError {
-  return new FormatError({
+  if (entry !== undefined) return entry
+  throw new FormatError({
     where: zip.path,
     what: `the archive has no ${name} (at byte offset 0)`,
     got: [...zip.entries.keys()].slice(0, 8).join(', ') || 'nothing',
@@ -179,24 +207,31 @@ function noEntry(zip: Zip, name: string): FormatError {
   })
 }
 
-/**
- * The weights of an HDF5 file of Keras, whatever else it holds, in Keras's layout and names.
- * @throws FormatError when it is damaged, or holds none
- */
-export async function openKerasWeights(source: RangeSource, path?: string): Promise<WeightsFile> {
-  const file = await openHdf5(source, path)
-  try {
-    const { variables, format, version } = await readKerasHdf5(file)
-    return {
-      path: file.path,
-      format: named(format, version),
-      layout: 'keras',
-      tensors: variables.tensors,
-      metadata: version === undefined ? {} : { keras_version: version },
-      close: () => file.close(),
-    }
-  } catch (error) {
-    await file.close()
-    throw error
+/** Some bytes of a range as a range of their own, which the one around it closes. */
+function partOf(range: RangeReader, path: string, start: number, size: number): RangeReader {
+  const check = (offset: number, length: number) => {
+    if (offset >= 0 && length >= 0 && offset + length <= size) return
+    throw new FormatError({
+      where: path,
+      what: `the file ends before what is to be read (at byte offset ${offset})`,
+      got: `${size} bytes in all`,
+      expected: `${length} bytes from there on`,
+      fix: 'get the file again',
+    })
+  }
+  return {
+    path,
+    size,
+    async read(offset, length) {
+      check(offset, length)
+      return range.read(start + offset, length)
+    },
+    async readInto(offset, into) {
+      check(offset, into.length)
+      await range.readInto(start + offset, into)
+    },
+    close: async () => {},
   }
 }
+
+const textOf = (bytes: Uint8Array, path: string): string => new ByteReader(bytes, path).text(bytes.length, 'the file')

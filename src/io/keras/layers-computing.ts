@@ -32,7 +32,7 @@ function convolution(rank: 1 | 2 | 3): Converter {
     withChannelsLast(use, rank, (input) => {
       const { config } = use
       const filters = config.get('filters').integer(1)
-      const kernel = perAxis(config, 'kernel_size', rank, [])
+      const kernel = perAxis(config, 'kernel_size', rank)
       const { options: window, hasBias } = windowOf(use, rank, kernel)
       const groups = integerOr(config, 'groups', 1, 1)
       const options = { ...window, ...(groups === 1 ? {} : { groups }) }
@@ -52,7 +52,7 @@ const depthwiseSlot: Slot = { variable: 'depthwise_kernel', to: 'weight', turn: 
 function depthwise(rank: 1 | 2): Converter {
   return (use) =>
     withChannelsLast(use, rank, (input) => {
-      const kernel = perAxis(use.config, 'kernel_size', rank, [])
+      const kernel = perAxis(use.config, 'kernel_size', rank)
       const { options: window, hasBias } = windowOf(use, rank, kernel)
       const multiplier = integerOr(use.config, 'depth_multiplier', 1, 1)
       const options = { ...window, ...(multiplier === 1 ? {} : { multiplier }) }
@@ -66,7 +66,7 @@ function separable(rank: 1 | 2): Converter {
     withChannelsLast(use, rank, (input) => {
       const { config } = use
       const filters = config.get('filters').integer(1)
-      const kernel = perAxis(config, 'kernel_size', rank, [])
+      const kernel = perAxis(config, 'kernel_size', rank)
       const { options, hasBias } = windowOf(use, rank, kernel)
       const multiplier = integerOr(config, 'depth_multiplier', 1, 1)
       const each = { ...options, bias: false, ...(multiplier === 1 ? {} : { multiplier }) }
@@ -100,6 +100,13 @@ function axisOf(config: Field): number {
   return axes[0]
 }
 
+/** What is added to variances. */
+function epsilonOf(config: Field): number {
+  const epsilon = numberOr(config, 'epsilon', 1e-3)
+  if (epsilon > 0) return epsilon
+  throw config.get('epsilon').error('a number above 0')
+}
+
 const affine: readonly Slot[] = [
   { variable: 'gamma', to: 'weight' },
   { variable: 'beta', to: 'bias' },
@@ -117,7 +124,7 @@ const batchNormalization: Converter = (use) => {
   const axis = axisOf(use.config)
   const momentum = numberOr(use.config, 'momentum', 0.99)
   const layer = nn.batchNorm({
-    eps: numberOr(use.config, 'epsilon', 1e-3),
+    eps: epsilonOf(use.config),
     momentum: Number((1 - momentum).toPrecision(12)),
   })
   const slots = scaled(use, [
@@ -145,7 +152,7 @@ function alongLast(use: Use, axis: number, compute: (input: string) => string): 
 
 const layerNormalization: Converter = (use) => {
   if (booleanOr(use.config, 'rms_scaling', false)) throw use.config.get('rms_scaling').error('false')
-  const layer = nn.layerNorm({ eps: numberOr(use.config, 'epsilon', 1e-3) })
+  const layer = nn.layerNorm({ eps: epsilonOf(use.config) })
   return alongLast(use, axisOf(use.config), (input) => use.main(layer, [input], scaled(use, affine)))
 }
 
@@ -155,7 +162,7 @@ const groupNormalization: Converter = (use) => {
   const field = config.get('groups')
   // -1: every channel is a group of its own.
   const groups = field.value === -1 ? shape[shape.length - 1] : integerOr(config, 'groups', 1, 32)
-  const layer = nn.groupNorm(groups, { eps: numberOr(config, 'epsilon', 1e-3) })
+  const layer = nn.groupNorm(groups, { eps: epsilonOf(config) })
   return alongLast(use, axisOf(config), (input) => use.main(layer, [input], scaled(use, affine)))
 }
 
@@ -166,7 +173,7 @@ const transposed =
     withChannelsLast(use, rank, (input) => {
       const { config } = use
       const filters = config.get('filters').integer(1)
-      const kernel = perAxis(config, 'kernel_size', rank, [])
+      const kernel = perAxis(config, 'kernel_size', rank)
       const stride = perAxis(config, 'strides', rank, 1)
       const dilation = perAxis(config, 'dilation_rate', rank, 1)
       const outputPadding = config.get('output_padding')

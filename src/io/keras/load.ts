@@ -44,10 +44,12 @@ export async function loadStored(
   return { model: model.eval(), notes: [...freeze(model, stored), ...leftOver(variables, used)] }
 }
 
+const inConfig = (at: string): string => at.replace(/\)$/, ' of the config)')
+
 function problem(path: string, layer: Stored, got: string, expected: string): FormatError {
   return new FormatError({
     where: path,
-    what: `the stored values of layer "${layer.names.join('/')}" are not those of the model`,
+    what: `the stored values of layer "${layer.names.join('/')}" are not those of the model${inConfig(layer.field.at)}`,
     got,
     expected,
     fix: 'put the architecture and the weights of one model together',

@@ -3,6 +3,12 @@ import type { Field } from '../json-fields.ts'
 
 const isGiven = (field: Field) => field.isThere && field.value !== null
 
+/** Some versions of Keras write a tuple as `{ class_name: '__tuple__', items: […] }`. */
+export function listIn(field: Field): Field {
+  const { value } = field
+  return typeof value === 'object' && value !== null && 'items' in value ? field.get('items') : field
+}
+
 export const numberOr = (config: Field, name: string, missing: number): number => {
   const field = config.get(name)
   return isGiven(field) ? field.number() : missing
@@ -25,11 +31,11 @@ export function booleanOr(config: Field, name: string, missing: boolean): boolea
   return field.value
 }
 
-/** A whole number for every axis: one for all, or a list. */
-export function perAxis(config: Field, name: string, rank: number, missing: number | readonly number[]): number[] {
-  const field = config.get(name)
+/** A whole number for every axis: one for all, or a list. @param missing default: one has to be there */
+export function perAxis(config: Field, name: string, rank: number, missing?: number | readonly number[]): number[] {
+  const field = listIn(config.get(name))
   const spread = (value: number) => new Array<number>(rank).fill(value)
-  if (!isGiven(field)) return typeof missing === 'number' ? spread(missing) : [...missing]
+  if (!isGiven(field) && missing !== undefined) return typeof missing === 'number' ? spread(missing) : [...missing]
   if (!Array.isArray(field.value)) return spread(field.integer(1))
   const values = field.elements().map((element) => element.integer(1))
   if (values.length === rank) return values
@@ -40,9 +46,10 @@ export function perAxis(config: Field, name: string, rank: number, missing: numb
 
 /** What stands before and behind each axis: a number, one for each axis, or pairs. */
 export function pairs(config: Field, name: string, rank: number): (readonly [number, number])[] {
-  const field = config.get(name)
+  const field = listIn(config.get(name))
   if (!isGiven(field)) return new Array<readonly [number, number]>(rank).fill([1, 1])
-  const pair = (of: Field): readonly [number, number] => {
+  const pair = (written: Field): readonly [number, number] => {
+    const of = listIn(written)
     if (!Array.isArray(of.value)) return [of.integer(0), of.integer(0)]
     const both = of.elements().map((element) => element.integer(0))
     if (both.length !== 2) throw of.error('two whole numbers')

@@ -1,4 +1,4 @@
-import { ConfigError } from '../../base/errors.ts'
+import { ConfigError, UnsupportedError } from '../../base/errors.ts'
 import { type Shape, showShape } from '../../base/shape.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import type { Field } from '../json-fields.ts'
@@ -32,7 +32,19 @@ export async function importTopology(
   const shape = inputShape(kerasModel, input)
   const built = buildNet(kerasModel, { version: major, input: shape, output })
   const { model, notes } = await loadStored(built, shape, variables, path)
+  if (scalesItself(kerasModel)) {
+    // Bytes become 0 … 1 on entry otherwise.
+    model.pictures = { mean: 0, std: 1 / 255 }
+    notes.push('pictures go in as 0 … 255: the first layer scales them')
+  }
   return { model, report: { format, notes: [...built.notes, ...notes] } }
+}
+
+/** Whether a model begins with a layer that takes pictures as they are; those that only change what is trained on aside. */
+function scalesItself({ layers }: KerasModel): boolean {
+  const first = layers.find(({ className }) => !/^(InputLayer|Random.*|Resizing|ZeroPadding2D)$/.test(className))
+  if (first?.model !== undefined) return scalesItself(first.model)
+  return first?.className === 'Rescaling' || first?.className === 'Normalization'
 }
 
 function inputShape(model: KerasModel, given: Shape | undefined): Shape {
@@ -52,7 +64,7 @@ function inputShape(model: KerasModel, given: Shape | undefined): Shape {
     })
   }
   if (shape === undefined || shape.some((extent) => extent === null)) {
-    throw new ConfigError({
+    throw new UnsupportedError({
       where,
       what: 'the model leaves open how large its samples are',
       got: shape === undefined ? 'no shape' : showOpen(shape),

@@ -24,6 +24,8 @@ export interface Use {
   readonly className: string
   /** Where the layer stands in the file, for messages. */
   readonly field: Field
+  /** How the file says what it takes; undefined in a row. */
+  readonly call: Field | undefined
   readonly version: KerasVersion
   /** Results that it takes. */
   readonly inputs: readonly string[]

@@ -1,5 +1,5 @@
 import type { Shape } from '../../base/shape.ts'
-import type { Layer } from '../../nn/index.ts'
+import type { Json, Layer } from '../../nn/index.ts'
 import * as nn from '../../nn/index.ts'
 import { buildJoined } from '../../nn/layer.ts'
 import { dryScope } from '../../nn/model.ts'
@@ -9,7 +9,7 @@ export const netInput = 'input'
 
 /** Layers with wires between them, on their way to a sequential or a graph. */
 export class Wiring {
-  readonly #layers: (readonly [name: string, layer: Layer])[] = []
+  #layers: (readonly [name: string, layer: Layer])[] = []
   readonly #inputs = new Map<string, readonly string[]>()
   readonly #taken: Set<string>
 
@@ -49,6 +49,7 @@ export class Wiring {
 
   /** The net whose result is that of `output`: a row where it is one. */
   finish(output: string): Layer {
+    this.#takeBordersIn(output)
     if (this.#layers.length === 0) return nn.identity()
     const names = this.#layers.map(([name]) => name)
     const last = names[names.length - 1]
@@ -65,4 +66,27 @@ export class Wiring {
       ...(output === last ? {} : { output }),
     })
   }
+
+  /** A border of zeros that one convolution alone takes becomes its padding: Keras has no other that is not even. */
+  #takeBordersIn(output: string): void {
+    const takers = new Map<string, number>([[output, 1]])
+    for (const inputs of this.#inputs.values()) {
+      for (const input of inputs) takers.set(input, (takers.get(input) ?? 0) + 1)
+    }
+    const borders = new Map(this.#layers.filter(([name, { type }]) => type === 'pad' && takers.get(name) === 1))
+    const gone = new Set<string>()
+    this.#layers = this.#layers.map(([name, layer]) => {
+      const [input] = this.#inputs.get(name) ?? []
+      const border = borders.get(input)
+      if (border === undefined || !convolutions.includes(layer.type) || 'padding' in layer.options) return [name, layer]
+      const pads = border.options.pads as readonly Json[]
+      gone.add(input)
+      this.#inputs.set(name, this.#inputs.get(input) ?? [])
+      const options = { ...layer.options, padding: pads.slice(0, -1) }
+      return [name, nn.layerFromJson({ type: layer.type, options })]
+    })
+    this.#layers = this.#layers.filter(([name]) => !gone.has(name))
+  }
 }
+
+const convolutions = ['conv1d', 'conv2d', 'conv3d', 'depthwiseConv1d', 'depthwiseConv2d']

@@ -2,6 +2,7 @@
 import type { DType } from '../../base/dtype.ts'
 import type { Shape } from '../../base/shape.ts'
 import * as nn from '../../nn/index.ts'
+import { onceAlong } from './fold.ts'
 import { batchIsMerged, commonCut, cutAs, dimsOf, extentsOf, groupsWith } from './layout.ts'
 import { Names } from './names.ts'
 import { type Made, placedFlow } from './network.ts'
@@ -35,9 +36,11 @@ const rankOf = (value: Value): number => (value.kind === 'flow' ? value.axes.len
  * Brings values into one layout, that of the largest; smaller ones are rearranged, constants turned here and now.
  * @throws MixesSamples where the batch of one meets another axis of the other
  */
-export function align(node: NodeReader, values: readonly Value[]): Aligned {
-  const rank = Math.max(...values.map(rankOf))
-  let flows = values.flatMap((value) => (value.kind === 'flow' ? [padded(value, rank)] : []))
+export function align(node: NodeReader, given: readonly Value[]): Aligned {
+  const rank = Math.max(...given.map(rankOf))
+  let flows = given.flatMap((value) => (value.kind === 'flow' ? [padded(value, rank)] : []))
+  const batch = flows[0].axes.findIndex((atoms) => atoms.includes(batchAtom))
+  const values = given.map((value) => (value.kind === 'flow' ? value : onceAlong(value, batch - rank + rankOf(value))))
   checkBatch(node, flows, values, rank)
   if (flows.length === values.length && flows.every((flow) => sameLayout(flow, flows[0]))) {
     const [first] = flows

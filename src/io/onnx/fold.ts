@@ -1,7 +1,7 @@
 /** Arithmetic of constants, and of shapes whose batch is open. */
 import { broadcastShapes, stridesOf } from '../../base/shape.ts'
 import { computed, type NodeReader } from './operator.ts'
-import { Batches, type Element, isFloat, type Known, product } from './values.ts'
+import { Batches, type Element, isFloat, type Known, known, product } from './values.ts'
 
 export type Combine = (a: number, b: number) => number
 
@@ -128,3 +128,23 @@ export const withDims = (value: Known, dims: readonly number[]): Known => ({
   },
   ...(value.initializer === undefined ? {} : { initializer: value.initializer }),
 })
+
+/**
+ * A constant that is the same at every place of an axis, with an extent of 1 there: what exporters computed beforehand for
+ * a batch that they fixed. Others stay as they are.
+ */
+export function onceAlong(value: Known, axis: number): Known {
+  const { dims, data } = value
+  if (!(dims[axis] > 1)) return value
+  const run = product(dims.slice(axis + 1))
+  const period = run * dims[axis]
+  for (let i = 0; i < data.length; i++) {
+    const place = i % period
+    if (place >= run && !Object.is(data[i], data[i - place + (place % run)])) return value
+  }
+  const rest = Array.from(
+    { length: data.length / dims[axis] },
+    (_, i) => data[Math.floor(i / run) * period + (i % run)],
+  )
+  return known(value.type, dims.with(axis, 1), rest)
+}

@@ -11,7 +11,7 @@ import type { Message } from './schema.ts'
 import { type GivenValue, type GraphInput, graphInput } from './signature.ts'
 import { readTensor, typeName } from './tensors.ts'
 import { type AxisOrder, type Translated, type Translation, translate } from './translate.ts'
-import { type Known, known } from './values.ts'
+import { asInitializer, type Known, known } from './values.ts'
 
 export interface ImportOnnxOptions {
   /** Shape of one sample as the model is to take it, channels last; needed where the file leaves extents open. */
@@ -143,7 +143,7 @@ export function readOnnx(
   for (const tensor of graph.initializer) {
     const name = tensor.name ?? ''
     const value = readTensor(reader, tensor, external.get(tensor))
-    constants.set(name, named(value, name))
+    constants.set(name, asInitializer(value, name))
   }
   const input = inputOf(reader, graph, constants, options)
   const output = outputOf(reader, graph, options)
@@ -152,11 +152,6 @@ export function readOnnx(
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
   return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
-}
-
-/** The same constant as an initializer; data stay undecoded. */
-function named(value: Known, initializer: string): Known {
-  return Object.defineProperty({ ...value, initializer }, 'data', { get: () => value.data, enumerable: true })
 }
 
 /** First with the batch open, then, where samples are mixed, with all of the input as one sample. */

@@ -176,19 +176,39 @@ export function placementOf(flow: Flow, groups: Axes): Placement {
   }
 }
 
-/** Every atom as an axis of its own, those of an ONNX axis merged into one where its first one lies. */
+/** The axes of a layer's result as atoms, none for extents of 1; undefined where an axis holds several. */
+function slotsOf(flow: Flow): number[][] | undefined {
+  let next = 0
+  const slots: number[][] = []
+  for (const extent of flow.shape) {
+    if (extent !== 1 && flow.atoms[next] !== extent) return undefined
+    slots.push(extent === 1 ? [] : [next++])
+  }
+  return slots
+}
+
+/**
+ * The axes in which values lie, those of each of some ONNX axes merged into one where its first one lies.
+ * @returns groups of atoms, and for each of the ONNX axes its place among them
+ */
 export function groupsWith(flow: Flow, ...merged: readonly number[]): { groups: number[][]; at: number[] } {
   const whole = merged.map((axis) => flow.axes[axis].filter((atom) => atom !== batchAtom))
-  const groups: number[][] = []
-  for (let atom = 0; atom < flow.atoms.length; atom++) {
-    const axis = whole.find((atoms) => atoms.includes(atom))
-    if (axis === undefined) groups.push([atom])
-    else if (atom === Math.min(...axis)) groups.push([...axis])
-  }
-  // An axis of extent 1 goes to the end, where channels lie.
-  const at = whole.map((atoms) => {
-    if (atoms.length === 0) return groups.push([]) - 1
-    return groups.findIndex((group) => group[0] === atoms[0])
+  const slots = slotsOf(flow) ?? flow.atoms.map((_, atom) => [atom])
+  const groups = slots.flatMap((slot) => {
+    const axis = whole.find((atoms) => atoms.includes(slot[0]))
+    if (axis === undefined) return [slot]
+    return slot[0] === Math.min(...axis) ? [[...axis]] : []
+  })
+  // An axis of extent 1 is one of those in which nothing lies: channels the last one, others from the front.
+  const taken = new Set<number>()
+  const at = whole.map((atoms, i) => {
+    if (atoms.length > 0) return groups.findIndex((group) => group[0] === atoms[0])
+    const last = groups.length - 1
+    const isLast = merged[i] === 1 && groups[last]?.length === 0 && !taken.has(last)
+    const free = isLast ? last : groups.findIndex((group, p) => group.length === 0 && !taken.has(p))
+    const place = free < 0 ? groups.push([]) - 1 : free
+    taken.add(place)
+    return place
   })
   return { groups, at }
 }

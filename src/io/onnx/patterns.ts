@@ -43,10 +43,13 @@ class Nodes {
     return name !== undefined && this.#uses.get(name) === 1
   }
 
-  constant(name: string | undefined): Known | undefined {
+  constant(name: string | undefined, copies = 0): Known | undefined {
     if (name === undefined || name === '') return undefined
     const known = this.#constants.get(name)
     if (known !== undefined) return known
+    // Equal weights are written once, and copied.
+    const copy = this.from(name, 'Identity')
+    if (copy !== undefined && copies < 4) return this.constant(copy.input[0], copies + 1)
     const node = this.from(name, 'Constant')
     return node === undefined ? undefined : this.#attributeConstant(node)
   }

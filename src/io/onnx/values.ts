@@ -53,6 +53,17 @@ export function known(type: OnnxType, dims: readonly number[], data: ArrayLike<E
   return { kind: 'known', type, dims, data }
 }
 
+/** The same constant as an initializer of this name; what is not decoded stays so. */
+export const asInitializer = (value: Known, initializer: string): Known => ({
+  kind: 'known',
+  type: value.type,
+  dims: value.dims,
+  initializer,
+  get data() {
+    return value.data
+  },
+})
+
 /** A vector of integers, as shapes are. */
 export const vector = (items: readonly Element[]): Known => known('int64', [items.length], items)
 

@@ -25,6 +25,11 @@ type Slot = PyValue | typeof mark
 /** No number that counts anything has more bytes. */
 const longestNumber = 256
 
+/** Each makes one value or none: a bound for their memory. A tensor takes some forty. */
+const mostInstructions = 4e6
+/** Of a class or function, with its module. */
+const longestName = 1000
+
 export class Machine {
   readonly #reader: ByteReader
   readonly #rules: PickleRules
@@ -35,6 +40,7 @@ export class Machine {
   readonly #memo = new Map<number, PyValue>()
   /** Offset of the present instruction. */
   #at = 0
+  #count = 0
 
   constructor(reader: ByteReader, rules: PickleRules, whole: boolean) {
     this.#reader = reader
@@ -45,6 +51,7 @@ export class Machine {
   /** The byte of the next instruction, which errors stand at from here on. */
   next(): number {
     this.#at = this.#reader.offset
+    if (++this.#count > mostInstructions) throw this.error('the pickle is absurdly long')
     return this.bytes(1, 'an instruction')[0]
   }
 
@@ -141,6 +148,7 @@ export class Machine {
 
   global(module: PyValue, name: PyValue): PyGlobal {
     if (typeof module !== 'string' || typeof name !== 'string') throw this.error('a name is no text')
+    if (module.length + name.length > longestName) throw this.error('a name is absurdly long')
     // Python 2 had these names for the same modules.
     const now = module === '__builtin__' ? 'builtins' : module === 'copy_reg' ? 'copyreg' : module
     return new PyGlobal(`${now}.${name}`)

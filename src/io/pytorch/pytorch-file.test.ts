@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openRange } from '#platform'
 import { FormatError, UnsupportedError } from '../../base/errors.ts'
+import { Random } from '../../base/random.ts'
 import { expectHostileSafe, hostileTimeoutMs } from '../../testing/mutate.ts'
 import { writeZip } from '../../testing/write-zip.ts'
 import { toFloat32 } from '../safetensors.ts'
@@ -285,6 +286,65 @@ describe('openPytorch', () => {
     for (let i = 0; i < 3000; i++) bytes.push(0x68, 2, 0x68, 1, 0x85, 0x52)
     const archive = writeZip([{ name: 'a/data.pkl', bytes: Uint8Array.from([...bytes, 0x2e]) }])
     expect(await messageOf(archive)).toContain('the pickle copies the same values again and again')
+  })
+
+  it('comes to an end with values that hold themselves or each other many times', async () => {
+    const dict = (...codes: readonly (number | string)[]) =>
+      codes.flatMap((c) => (typeof c === 'number' ? [c] : [...new TextEncoder().encode(c)]))
+    const key = (name: string) => dict('X', name.length, 0, 0, 0, name)
+    const file = (pickled: readonly number[]) =>
+      writeZip([{ name: 'a/data.pkl', bytes: Uint8Array.from([...pickled, 0x2e]) }])
+    const itself = dict('}q', 0, ...key('model'), 'h', 0, 's')
+    expect(await messageOf(file(itself))).toContain('the file holds no weights')
+    // Thirty dicts, each with the one before in it twice.
+    const doubled = dict('}q', 0)
+    for (let i = 1; i <= 30; i++) {
+      doubled.push(...dict('}q', i, '(', ...key('net'), 'h', i - 1, ...key('model'), 'h', i - 1, 'u'))
+    }
+    expect(await messageOf(file(doubled))).toContain('the file holds no weights')
+    // A thousand names inside a long one, which would be held a thousand times.
+    const long = [0x7d, 0x28, 0x58, 0, 0, 1, 0, ...new Uint8Array(1 << 16).fill(0x61), 0x7d, 0x28]
+    const storage = new Tuple('storage', new Name('torch.FloatStorage'), '0', 'cpu', 0)
+    const args = new Tuple(new Outside(storage), 0, new Tuple(0), new Tuple(1))
+    const made = [...pickle(new Called('torch._utils._rebuild_tensor_v2', args.items))].slice(2, -1)
+    const inner = Array.from({ length: 1000 }, (_, i) => [...key(String(i)), ...made]).flat()
+    expect(await messageOf(file([...long, ...inner, 0x75, 0x75]))).toContain('the file holds no weights')
+    const deep = [...Array.from({ length: 200_000 }, () => 0x5d), ...Array.from({ length: 199_999 }, () => 0x61)]
+    expect(await messageOf(file(deep))).toContain('the file holds no weights')
+  })
+
+  it('runs any program of instructions to a FormatError', async () => {
+    const names = [
+      'collections.OrderedDict',
+      'torch._utils._rebuild_tensor_v2',
+      'torch.FloatStorage',
+      'builtins.list',
+      'os.system',
+    ]
+    const instructions: readonly (readonly (number | string)[])[] = [
+      ...[...'N(012)]}taeulsdbRQo'].map((character) => [character]),
+      ...[0x81, 0x85, 0x86, 0x87, 0x88, 0x8f, 0x90, 0x91, 0x92, 0x93, 0x94].map((code) => [code]),
+      ...names.map((name) => ['c', ...name.replace(/\.(?=[^.]*$)/, '\n'), '\n']),
+      ...[0, 1, 2, 3].flatMap((i) => [
+        ['h', i],
+        ['q', i],
+        ['K', i],
+      ]),
+      ['X', 7, 0, 0, 0, ...'storage'],
+    ]
+    const random = new Random(5)
+    const seen = new Set<string>()
+    for (let round = 0; round < 5000; round++) {
+      const program = Array.from(
+        { length: 1 + random.integer(40) },
+        () => instructions[random.integer(instructions.length)],
+      )
+      const codes = program.flat().map((code) => (typeof code === 'string' ? code.charCodeAt(0) : code))
+      const message = await messageOf(writeZip([{ name: 'a/data.pkl', bytes: Uint8Array.from([...codes, 0x2e]) }]))
+      expect(message).toMatch(/^(FormatError|UnsupportedError): w\.pt: .*\(at byte offset \d+\)\./)
+      seen.add(message.replace(/\d+/g, ''))
+    }
+    expect(seen.size).toBeGreaterThan(20)
   })
 
   it('refuses other archives and other pickles', async () => {

@@ -15,6 +15,8 @@ const usual = ['state_dict', 'model_state_dict', 'model', 'net', 'weights', 'par
 /** What wrappers of PyTorch put in front of every name: DataParallel and torch.compile. */
 const wrappers = ['module.', '_orig_mod.']
 const deepest = 8
+/** Of a tensor, with those of the dicts it is in: names are joined, and so could a few long ones be without end. */
+const longestName = 2000
 const mostMetadata = 1000
 
 /**
@@ -51,11 +53,12 @@ export function findStateDict(
 
 const isTensor = (value: PyValue) => value instanceof StridedTensor
 
-/** Whether a dict, or one inside it, has tensors; looked at to a small depth. */
-function holdsTensors(value: PyValue | undefined, depth = 0): boolean {
-  if (!(value instanceof PyDict)) return false
+/** Whether a dict, or one a little further inside, has tensors. Each is looked at once, however often it is there. */
+function holdsTensors(value: PyValue | undefined, depth = 0, seen: Set<PyValue> = new Set()): boolean {
+  if (!(value instanceof PyDict) || seen.has(value)) return false
+  seen.add(value)
   const values = [...value.map.values()]
-  return values.some(isTensor) || (depth < 2 && values.slice(0, 64).some((inner) => holdsTensors(inner, depth + 1)))
+  return values.some(isTensor) || (depth < 2 && values.some((inner) => holdsTensors(inner, depth + 1, seen)))
 }
 
 function noteScalars(map: ReadonlyMap<PyValue, PyValue>, metadata: Record<string, string>): void {
@@ -82,7 +85,8 @@ function collect(
   const entries = value instanceof PyDict ? value.map : value.items.entries()
   for (const [key, inner] of entries) {
     if (typeof key !== 'string' && typeof key !== 'number') continue
-    collect(inner, name === '' ? String(key) : `${name}.${key}`, tensors, depth + 1, seen)
+    const joined = name === '' ? String(key) : `${name}.${key}`
+    if (joined.length <= longestName) collect(inner, joined, tensors, depth + 1, seen)
   }
 }
 

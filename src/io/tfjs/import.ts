@@ -5,7 +5,8 @@
  * @see https://github.com/tensorflow/tfjs/tree/master/tfjs-layers
  */
 import { isDirectory, joinPath, openRange, type RangeSource } from '#platform'
-import { FormatError, UnsupportedError } from '../../base/errors.ts'
+import { ByteReader } from '../../base/bytes.ts'
+import { UnsupportedError } from '../../base/errors.ts'
 import type { Shape } from '../../base/shape.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { Field } from '../json-fields.ts'
@@ -82,7 +83,7 @@ async function openFiles(source: string | TfjsFiles, named?: string): Promise<{ 
     const range = await openRange(path, named)
     try {
       const bytes = await range.read(0, Math.min(range.size, longestJson))
-      return { root: Field.parse(decode(bytes, range.path), range.path), shards: folderOf(path) }
+      return { root: Field.parse(textOf(bytes, range.path), range.path, { offsets: true }), shards: folderOf(path) }
     } finally {
       await range.close()
     }
@@ -91,9 +92,9 @@ async function openFiles(source: string | TfjsFiles, named?: string): Promise<{ 
   const path = named ?? 'model.json'
   const root =
     json instanceof Uint8Array
-      ? Field.parse(decode(json, path), path)
+      ? Field.parse(textOf(json, path), path, { offsets: true })
       : typeof json === 'string'
-        ? Field.parse(json, path)
+        ? Field.parse(json, path, { offsets: true })
         : new Field(path, '', json)
   return { root, shards: shards instanceof Map ? shards : new Map(Object.entries(shards)) }
 }
@@ -104,16 +105,4 @@ function folderOf(path: string): string {
   return end < 0 ? '' : path.slice(0, end + 1)
 }
 
-function decode(bytes: Uint8Array, path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new FormatError({
-      where: path,
-      what: 'this is not UTF-8 text',
-      got: `${bytes.length} bytes`,
-      expected: 'a JSON object',
-      fix: 'get the file again',
-    })
-  }
-}
+const textOf = (bytes: Uint8Array, path: string): string => new ByteReader(bytes, path).text(bytes.length, 'the file')

@@ -21,15 +21,16 @@ class Shards {
     this.#where = where
   }
 
-  async range(name: string): Promise<RangeReader> {
+  /** @param at where the file names it, for messages */
+  async range(name: string, at: string): Promise<RangeReader> {
     if (this.#open?.name === name) return this.#open.range
     await this.close()
-    const range = await this.#find(name)
+    const range = await this.#find(name, at)
     this.#open = { name, range }
     return range
   }
 
-  async #find(name: string): Promise<RangeReader> {
+  async #find(name: string, at: string): Promise<RangeReader> {
     if (typeof this.#source !== 'string') {
       const source = this.#source.get(name)
       if (source !== undefined) return openRange(source, name)
@@ -38,7 +39,7 @@ class Shards {
     }
     throw new FormatError({
       where: this.#where,
-      what: `shard ${JSON.stringify(name)} is not there`,
+      what: `shard ${JSON.stringify(name)} is not there${at}`,
       expected:
         typeof this.#source === 'string'
           ? `a file in ${this.#source === '' ? 'the same folder' : this.#source}`
@@ -83,7 +84,7 @@ export async function readManifest(field: Field, source: ShardSource): Promise<M
       let size = 0
       for (const path of group.get('paths').elements()) {
         const name = shardName(path)
-        const part = { name, start: size, size: (await shards.range(name)).size }
+        const part = { name, start: size, size: (await shards.range(name, path.at)).size }
         parts.push(part)
         size += part.size
       }
@@ -133,7 +134,7 @@ function readWeight(field: Field, start: number, parts: readonly Shard[], shards
   if (!['float32', 'int32', 'bool'].includes(dtype)) {
     throw new UnsupportedError({
       where: field.path,
-      what: `weight "${name}" is of a type that is not read`,
+      what: `weight "${name}" is of a type that is not read${field.at}`,
       got: dtype,
       expected: 'float32, int32 or bool',
       fix: 'write the model again with weights of float32',
@@ -153,7 +154,7 @@ function readWeight(field: Field, start: number, parts: readonly Shard[], shards
       const from = Math.max(start, part.start)
       const to = Math.min(start + bytes, part.start + part.size)
       if (from >= to) continue
-      const range = await shards.range(part.name)
+      const range = await shards.range(part.name, field.at)
       await range.readInto(from - part.start, raw.subarray(from - start, to - start))
     }
     return unpack(raw, packed, stored, scale, min)

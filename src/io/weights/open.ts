@@ -1,6 +1,7 @@
 import { exists, isDirectory, joinPath, openRange, type RangeReader, readDirectory } from '#platform'
 import { showStart } from '../../base/bytes.ts'
 import { ConfigError, FormatError } from '../../base/errors.ts'
+import { openPytorch } from '../pytorch/pytorch-file.ts'
 import { openSafetensors } from './safetensors-file.ts'
 import { besideIn, openShards } from './shards.ts'
 import type { WeightsFile } from './source.ts'
@@ -11,7 +12,7 @@ const indexEnd = '.safetensors.index.json'
 
 /**
  * Opens a file of weights by range, whatever its format: safetensors, the index of several, a folder that holds either,
- * or what torch.save wrote (nothing in it is executed). Close it in the end.
+ * what torch.save wrote (nothing in it is executed), or what Keras did. Close it in the end.
  * @param source a path, bytes, or a Blob that a page's user picked; an index needs a path
  * @param name for messages; default: the path
  * @throws ConfigError when there is no such file, FormatError with path and byte offset when it is of no known format or
@@ -36,9 +37,13 @@ async function openByStart(range: RangeReader, path: string | undefined): Promis
   const start = await range.read(0, Math.min(16, range.size))
   // Safetensors: eight bytes of length, then a JSON object.
   if (start[8] === 0x7b && start[7] === 0) return openSafetensors(range)
+  const isHdf5 = start[0] === 0x89 && start[1] === 0x48
+  if (isHdf5 || range.path.endsWith('.keras')) {
+    const { kerasWeightsOf } = await import('../keras/import.ts')
+    return kerasWeightsOf(range)
+  }
   const isZip = start[0] === 0x50 && start[1] === 0x4b
   if (isZip || start[0] === 0x80 || torchNames.test(range.path) || (await isTar(range))) {
-    const { openPytorch } = await import('../pytorch/pytorch-file.ts')
     return openPytorch(range)
   }
   if (start[0] === 0x7b && path !== undefined) {

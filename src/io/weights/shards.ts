@@ -2,7 +2,7 @@
 import { joinPath, openRange, type RangeReader } from '#platform'
 import { ByteReader } from '../../base/bytes.ts'
 import { ConfigError, type FormatError } from '../../base/errors.ts'
-import { byteOffsetOf, keyPlaces, placeOf } from '../json-keys.ts'
+import { byteOffsetOf, type KeyPlaces, keyPlaces, placeOf } from '../json-keys.ts'
 import { openSafetensors } from './safetensors-file.ts'
 import type { StoredTensor, WeightsFile } from './source.ts'
 
@@ -78,7 +78,7 @@ async function parseIndex(range: RangeReader): Promise<Index> {
     throw bytes.error('the index is absurdly large', { got: `${size} bytes`, expected: `at most ${longestIndex}` })
   }
   const text = bytes.text(size, 'the index')
-  let places: ReadonlyMap<string, number> = new Map()
+  let places: KeyPlaces = new Map()
   const errorAt = (index: number, what: string, details: Details) =>
     bytes.error(what, {
       offset: byteOffsetOf(text, index),

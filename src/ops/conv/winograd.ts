@@ -50,8 +50,11 @@ function emitWinograd(
   const { target } = context
   const weightShape = { outputs, source: weight.span.buffer.dtype, transposed: args.column !== 1 }
   const { size, ...transform } = weightCall(weightShape, args, target)
-  const transformed = context.temporary('f32', Math.max(1, size))
-  context.call({ spec: weightSpec(weightShape), spans: [weight.span, transformed], ...transform })
+  const transformed = context.prepared('f32', Math.max(1, size), [weight.span], (into) => ({
+    spec: weightSpec(weightShape),
+    spans: [weight.span, into],
+    ...transform,
+  }))
   const shape = { outputs, input: x.span.buffer.dtype, epilogue: epilogueShape(epilogue) }
   const call = winogradCall(shape, g, target)
   const spans = [x.span, transformed, ...epilogueSpans(epilogue)]

@@ -61,7 +61,7 @@ export function dense(
 ): Flow {
   const inFeatures = weight.dims[outFirst ? 1 : 0]
   const features = weight.dims[outFirst ? 0 : 1]
-  if (weight.dims.length !== 2 || product(extentsOf(value, axis)) !== inFeatures) {
+  if (weight.dims.length !== 2 || axis < 0 || product(extentsOf(value, axis)) !== inFeatures) {
     throw node.error('the inputs cannot be multiplied as matrices', {
       got: `${showElements(dimsOf(value))} and ${showElements(weight.dims)}`,
       expected: 'as many columns as rows',

@@ -83,6 +83,7 @@ const parts: readonly OnnxCase[] = [
   one('Expand', [2, 1, 3], [ints(2, 4, 3)], {}, { fixed: true }),
   one('Expand', [2, 4, 1, 1], [ints(1, 1, 3, 5)]),
   one('Expand', [2, 1, 6], [ints(1, 5, 1)], {}, { opset: 8 }),
+  one('Expand', [1, 3, 1], [ints(3, 1, 3)], {}, { fixed: true }),
   folded('Expand', [{ op: 'Expand', inputs: [w([1, 1]), ints(1, 8)], outputs: ['k'] }]),
   one('Tile', map, [ints(1, 2, 1, 3)]),
   one('Tile', flat, [ints(1, 2)], {}, { opset: 6 + 1 }),
@@ -194,6 +195,8 @@ const logic: readonly OnnxCase[] = [
     }),
   ),
   one('Where', map, [bools([4, 1, 1]), 'x', scalar(0.25)]),
+  one('Where', [2, 3], [constant('bool', [2, 3], [1, 0, 1, 1, 0, 1]), 'x', w([1, 3])], {}, { fixed: true }),
+  one('Concat', [2, 4, 3], ['x', constant('float', [2, 1, 3], [1, 2, 3, 1, 2, 3])], { axis: 1 }, { fixed: true }),
   one('Where', map, [bools([5]), w([4, 6, 5]), 'x'], {}, { opset: 9 }),
   {
     name: 'Where between values of the input',

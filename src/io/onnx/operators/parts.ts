@@ -127,6 +127,7 @@ function wantedExtents(node: NodeReader, dims: readonly Element[], asked: ArrayL
     if (own instanceof Batches) {
       const same = wanted instanceof Batches ? wanted.times === own.times : wanted === 1
       if (same || (own.times === 1 && wanted === node.context.declaredBatch)) return own
+      throw node.mixes('repeats the batch', `${showElements(dims)} to ${showElements(asked)}`)
     } else if (wanted instanceof Batches) {
       // What is the same for every sample needs no batch: it is repeated where it is used.
       if (own === 1 && wanted.times === 1) return 1

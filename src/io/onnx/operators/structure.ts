@@ -1,10 +1,11 @@
 /** Constants, shapes, and operators that only say which axes there are. */
 import * as nn from '../../../nn/index.ts'
-import { foldPlaces, withDims } from '../fold.ts'
+import { foldPlaces, onceAlong, withDims } from '../fold.ts'
 import { dimsOf, extentsOf, flowOf, groupsWith, regrouped, transposed, withAxes } from '../layout.ts'
 import { changedFlow } from '../network.ts'
 import { computed, type Family, type NodeReader } from '../operator.ts'
 import {
+  asInitializer,
   Batches,
   batchAtom,
   type Element,
@@ -217,7 +218,7 @@ function foldTranspose(node: NodeReader, [value]: readonly Known[]): Known {
   const to = perm.map((axis) => value.dims[axis])
   const folded = foldPlaces(node, value, to, (place) => place.reduce((sum, at, i) => sum + at * steps[i], 0))
   // A transposed weight is trained as the weight itself would be.
-  return value.initializer === undefined ? folded : { ...folded, initializer: value.initializer }
+  return value.initializer === undefined ? folded : asInitializer(folded, value.initializer)
 }
 
 // ── axes of extent 1 ──
@@ -287,6 +288,7 @@ function groupsLike(
   const all = (i: number) => flow.axes[i].filter((atom) => atom !== batchAtom)
   return groups.map((group, p) => {
     if (p === at) return all(axis)
+    if (group.length === 0) return []
     const own = leader.axes.findIndex((atoms) => atoms.includes(group[0]))
     const part = leader.axes[own].filter((atom) => atom !== batchAtom).indexOf(group[0])
     const atom = all(own)[part]
@@ -304,10 +306,11 @@ function groupsLike(
 }
 
 /** A constant beside values of the input: the same for every sample. */
-function spreadKnown(node: NodeReader, value: Known, like: Flow, axis: number): Flow {
-  const flow = node.flowOf(value)
+function spreadKnown(node: NodeReader, given: Known, like: Flow, axis: number): Flow {
   const batch = like.axes.findIndex((atoms) => atoms.includes(batchAtom))
-  if (batch < 0 || batch === axis || value.dims.length !== like.axes.length) return flow
+  if (batch < 0 || batch === axis || given.dims.length !== like.axes.length) return node.flowOf(given)
+  const value = onceAlong(given, batch)
+  const flow = node.flowOf(value)
   if (value.dims[batch] !== 1) throw node.mixes('joins a constant that differs from sample to sample')
   return withAxes(
     flow,
@@ -439,7 +442,8 @@ export const structure: Family = {
   Identity: {
     versions: [1, 13, 14, 16, 19, 21, 23, 24, 25],
     read: (node) => node.input(0),
-    fold: (_node, [value]) => value,
+    // Exporters write equal weights once; their other names are those of copies.
+    fold: (node, [value]) => (value.initializer === undefined ? value : asInitializer(value, node.node.output[0])),
   },
   Dropout: { versions: [1, 6, 7, 10, 12, 13, 22], read: dropout, fold: (_node, [value]) => value },
   Reshape: {
