@@ -8,6 +8,7 @@ import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Accesses, isContiguous, isWhole } from './access.ts'
 import { type AlgorithmChoice, choose } from './choose.ts'
+import type { Lasting } from './lasting.ts'
 
 /**
  * One kernel to be: a map, reductions of the same values with maps in front and behind, an op's own kernels with maps
@@ -47,8 +48,10 @@ export function fuse(
   accesses: Accesses,
   target: Target,
   choice: AlgorithmChoice,
+  lasting: Lasting,
 ): Fusion {
-  const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice))
+  const lasts = (node: Node) => lasting.node(node)
+  const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice, lasts))
   fuser.reductions()
   fuser.maps()
   fuser.epilogues()
