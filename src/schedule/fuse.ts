@@ -8,7 +8,6 @@ import type { Algorithm } from '../graph/op.ts'
 import type { Target } from '../kernel/target.ts'
 import { type Accesses, isContiguous, isWhole } from './access.ts'
 import { type AlgorithmChoice, choose } from './choose.ts'
-import type { Lasting } from './lasting.ts'
 
 /**
  * One kernel to be: a map, reductions of the same values with maps in front and behind, an op's own kernels with maps
@@ -42,15 +41,15 @@ export function behindMains(unit: Unit): Node[] {
 /** Most reductions that share a pass: their accumulators must fit the registers. */
 const mostReductions = 4
 
+/** @param lasts whether a node has the same value at every run */
 export function fuse(
   nodes: readonly Node[],
   keep: ReadonlySet<Node>,
   accesses: Accesses,
   target: Target,
   choice: AlgorithmChoice,
-  lasting: Lasting,
+  lasts?: (node: Node) => boolean,
 ): Fusion {
-  const lasts = (node: Node) => lasting.node(node)
   const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice, lasts))
   fuser.reductions()
   fuser.maps()

@@ -5,7 +5,6 @@ import * as ops from '../ops/index.ts'
 import { referenceDevice } from '../testing/each-backend.ts'
 import { Accesses } from './access.ts'
 import { fuse } from './fuse.ts'
-import { Lasting } from './lasting.ts'
 import { simplify } from './simplify.ts'
 import { storageTypes } from './storage.ts'
 
@@ -19,7 +18,7 @@ async function stored(roots: readonly Node[]): Promise<string[]> {
   const accesses = new Accesses()
   for (const node of nodes) accesses.of(node)
   const sources = new Set(kept.map((root) => accesses.of(root).source))
-  const fusion = fuse(nodes, sources, accesses, target, { precision: 'bf16' }, new Lasting(nodes, []))
+  const fusion = fuse(nodes, sources, accesses, target, { precision: 'bf16' })
   const types = storageTypes(nodes, fusion, sources, accesses, 'bf16')
   return fusion.units.flatMap(({ members }) =>
     members
