@@ -70,7 +70,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
-      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'simpleCnn'?\n",
+      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n  fix       did you mean 'simpleCnn'?\n",
     ],
     [
       ['train', 'digits', '--optimizer', 'adamm'],
@@ -102,7 +102,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['explain', 'convolution'],
-      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv, simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       use one of: conv, simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n",
+      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv, simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n  fix       use one of: conv, simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n",
     ],
     [
       ['explain', 'conv', '--filters', '8'],
@@ -138,7 +138,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['summary', 'resnet9'],
-      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'resnet8'?\n",
+      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n  fix       did you mean 'resnet8'?\n",
     ],
   ]
 
@@ -260,7 +260,7 @@ describe('data that are downloaded', () => {
 })
 
 describe('help', () => {
-  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion'])(
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'convert', 'bench', 'doctor', 'completion'])(
     '%s --help has an example',
     async (name) => {
       const { code, out, err } = await juanji([name, '--help'])
@@ -448,7 +448,7 @@ describe('a model', () => {
       err:
         'ConfigError: --input: a trained model has its own.\n' +
         `  got       the folder ${model}\n` +
-        '  expected  this option together with one of simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n' +
+        '  expected  this option together with one of simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n' +
         '  fix       leave --input out\n',
     })
   })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Shape } from '../base/shape.ts'
 import { createDevice, type Device, useDevice } from '../engine/index.ts'
+import * as models from '../models/index.ts'
 import { lenet5, mobileNetV2, resnet8, resnet18, resnet20, simpleCnn } from '../models/index.ts'
 import * as nn from '../nn/index.ts'
 import { init } from '../nn/model.ts'
@@ -58,6 +59,24 @@ describe('totals', () => {
     // Convolutions and the linear layer, and one for each value of a norm.
     expect(multiplyAdds).toBe(1_814_073_344 + 2_483_712)
     expect([largest?.path, largest?.parameters]).toEqual(['layer4.0.conv2', 2_359_296])
+  })
+
+  it.each<[models.ArchitectureName, number]>([
+    // torchvision's GFLOPS, the original's 0.98 billion operations of Tiny Darknet, and those counted for CIFAR ResNets.
+    ['resnet18', 1.81],
+    ['resnet34', 3.66],
+    ['resnet50', 4.09],
+    ['mobileNetV2', 0.3],
+    ['squeezeNet', 0.35],
+    ['darknetTiny', 0.98 / 2],
+    ['resnet20', 0.041],
+    ['resnet110', 0.253],
+  ])('of %s are %f billion multiply-adds, norms not counted', (name, billions) => {
+    const { layers } = summarize(models.architectures[name](), models.usualInputs[name])
+    const counted = layers
+      .filter(({ type }) => type !== 'batchNorm')
+      .reduce((sum, layer) => sum + layer.multiplyAdds, 0)
+    expect(Number((counted / 1e9).toFixed(billions < 0.3 ? 3 : 2))).toBe(billions)
   })
 
   it('leave out what works in place, and frozen parameters where only the trained ones count', () => {

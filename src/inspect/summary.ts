@@ -48,6 +48,7 @@ export interface SummaryOptions {
 type Field = { readonly size: number; readonly jump: number } | undefined
 
 function leave(report: LayerReport, field: Field): Field {
+  if (field === nothing) return nothing
   // A vector has no place left: whatever made it saw everything.
   if (field === undefined || report.output.length === 1) return undefined
   if (report.window === undefined) return field
@@ -62,6 +63,22 @@ function widest(fields: readonly Field[]): Field {
   )
 }
 
+/** What a value sees that depends on no input. */
+const nothing: Field = { size: 0, jump: 0 }
+
+/** Layers of a graph see what the widest of their inputs sees; values that depend on no input see nothing of it. */
+function wired(wires: NonNullable<LayerReport['wires']>, input: Field, add: (name: string, at: Field) => Field): Field {
+  const fields = new Map<string, Field>([['input', input]])
+  let last = input
+  for (const [name, takes] of wires) {
+    const arriving = takes.length === 0 ? nothing : widest(takes.map((from) => fields.get(from)))
+    const leaving = add(name, arriving)
+    last = takes.length === 0 ? nothing : leaving
+    fields.set(name, last)
+  }
+  return last
+}
+
 function summarizeLayer(report: LayerReport, field: Field): { readonly summary: LayerSummary; readonly field: Field } {
   const { layers: inside, ...own } = report
   if (inside === undefined) {
@@ -72,16 +89,16 @@ function summarizeLayer(report: LayerReport, field: Field): { readonly summary: 
   const prefix = report.path === '' ? 0 : report.path.length + 1
   const named = new Map(inside.map((layer) => [layer.path.slice(prefix), layer]))
   const layers: LayerSummary[] = []
-  const chain = (names: readonly string[]): Field => {
-    let at = field
-    for (const name of names) {
-      const inner = summarizeLayer(named.get(name) as LayerReport, at)
-      layers.push(inner.summary)
-      at = inner.field
-    }
-    return at
+  const add = (name: string, at: Field): Field => {
+    const inner = summarizeLayer(named.get(name) as LayerReport, at)
+    layers.push(inner.summary)
+    return inner.field
   }
-  const out = widest((report.branches ?? [[...named.keys()]]).map(chain))
+  const chain = (names: readonly string[]): Field => names.reduce((at, name) => add(name, at), field)
+  const out =
+    report.wires === undefined
+      ? widest((report.branches ?? [[...named.keys()]]).map(chain))
+      : wired(report.wires, field, add)
   const activationBytes = layers.reduce((sum, layer) => sum + layer.activationBytes, 0)
   return { summary: { ...own, layers, receptiveField: out?.size, activationBytes }, field: out }
 }

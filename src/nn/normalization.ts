@@ -76,3 +76,32 @@ export function groupNorm(groups: number, options: { readonly eps?: number } = {
     cost: (input) => ({ multiplyAdds: sizeOf(input) }),
   }
 }
+
+/** Normalises every channel of every sample over its places, then scales and shifts it (Ulyanov et al. 2016). */
+export function instanceNorm(options: { readonly eps?: number } = {}): Layer {
+  const { eps = 1e-5 } = options
+  return {
+    type: 'instanceNorm',
+    options: { eps },
+    build(scope, input) {
+      const channels = [input[input.length - 1]]
+      const weight = scope.parameter('weight', channels, { kind: 'constant', value: 1 }, { decays: false })
+      const bias = scope.parameter('bias', channels, { kind: 'constant', value: 0 }, { decays: false })
+      return { output: input, apply: (x) => t.instanceNorm(x, weight.value, bias.value, eps) }
+    },
+    cost: (input) => ({ multiplyAdds: sizeOf(input) }),
+  }
+}
+
+/**
+ * Divides by the squares of neighbouring channels: local response normalisation (Krizhevsky et al. 2012, section 3.3).
+ * @param options size 5, alpha 1e-4, beta 0.75, k 1, as in PyTorch
+ */
+export function lrn(options: t.LocalResponseNormOptions = {}): Layer {
+  return {
+    type: 'lrn',
+    options: { ...options },
+    build: (_scope, input) => ({ output: input, apply: (x) => t.localResponseNorm(x, options) }),
+    cost: (input) => ({ multiplyAdds: sizeOf(input) * (options.size ?? 5) }),
+  }
+}

@@ -1,6 +1,7 @@
 import { makeNode } from '../graph/node.ts'
 import { at, type CaseInput, type OpCase, tabulate, type Values } from '../testing/case.ts'
 import { add } from './elementwise.ts'
+import { matmulOp } from './matmul.ts'
 import * as n from './norm.ts'
 
 /** Mean and variance of the elements of x that `together` puts with an index. */
@@ -206,4 +207,28 @@ const steps: OpCase[] = [
   },
 ]
 
-export const cases: readonly OpCase[] = [...batch, ...stats, ...layer, ...group, ...steps]
+const local: OpCase[] = [
+  [[2, 3, 4, 9], { alpha: 0.7, beta: 0.6, k: 1.5 }],
+  [[5, 3], { size: 4, alpha: 0.9, beta: 0.75, k: 2 }],
+  [[2, 17, 6], { size: 1, alpha: 1, beta: 1 }],
+].map((entry) => {
+  const [shape, options] = entry as [number[], n.LocalResponseNormOptions]
+  const { size = 5, alpha = 1e-4, beta = 0.75, k = 1 } = options
+  return {
+    name: `localResponseNorm of [${shape}] over ${size}`,
+    ops: [matmulOp],
+    inputs: [{ shape }],
+    build: (x) => n.localResponseNorm(x, options),
+    reference: (x) =>
+      tabulate(shape, (index) => {
+        const c = last(index)
+        let sum = 0
+        for (let i = c - Math.floor((size - 1) / 2); i <= c + Math.ceil((size - 1) / 2); i++) {
+          if (i >= 0 && i < last(shape)) sum += at(x, [...index.slice(0, -1), i]) ** 2
+        }
+        return at(x, index) / (k + (alpha / size) * sum) ** beta
+      }),
+  } satisfies OpCase
+})
+
+export const cases: readonly OpCase[] = [...batch, ...stats, ...layer, ...group, ...local, ...steps]

@@ -46,7 +46,7 @@ describe('what is refused', () => {
       () => maxPool(inputNode(0, [4, 3], 'f32'), { kernelSize: 2 }),
       `maxPool: x has 2 axes.
   got       x [4, 3]
-  expected  x [batch, length, channels] or [batch, height, width, channels]
+  expected  x [batch, length, channels], [batch, height, width, channels] or [batch, depth, height, width, channels]
   fix       reshape it; axes of 1 stand for one image or one channel`,
     ],
     [
@@ -54,7 +54,7 @@ describe('what is refused', () => {
       () => globalAvgPool(inputNode(0, [3], 'f32')),
       `globalAvgPool: x has 1 axis.
   got       x [3]
-  expected  x [batch, length, channels] or [batch, height, width, channels]
+  expected  x [batch, length, channels], [batch, height, width, channels] or [batch, depth, height, width, channels]
   fix       reshape it; axes of 1 stand for one image or one channel`,
     ],
     [
@@ -100,8 +100,8 @@ describe('what is refused', () => {
       'an option of the other pool',
       () => maxPool(x, { kernelSize: 2, countIncludePad: false } as PoolOptions),
       `maxPool: unknown option 'countIncludePad'.
-  expected  kernelSize, stride, padding
-  fix       use one of: kernelSize, stride, padding`,
+  expected  kernelSize, stride, dilation, padding, ceil
+  fix       use one of: kernelSize, stride, dilation, padding, ceil`,
     ],
   ]
   test.each(cases)('%s', (_name, make, message) => expect(messageOf(make)).toBe(message))

@@ -1,0 +1,248 @@
+/** ONNX files as ordinary models. */
+import { openRange, readFile } from '#platform'
+import { ConfigError, checkOptions, didYouMean, FormatError, UnsupportedError } from '../../base/errors.ts'
+import { type Shape, sizeOf } from '../../base/shape.ts'
+import { init } from '../../nn/model.ts'
+import type { ImportedModel } from '../imported-model.ts'
+import { besideModel, readExternal } from './external.ts'
+import { MixesSamples } from './operator.ts'
+import { MessageReader } from './read-message.ts'
+import type { Message } from './schema.ts'
+import { type GivenValue, type GraphInput, graphInput } from './signature.ts'
+import { readTensor, typeName } from './tensors.ts'
+import { type AxisOrder, type Translated, type Translation, translate } from './translate.ts'
+import { asInitializer, type Known, known } from './values.ts'
+
+export interface ImportOnnxOptions {
+  /** Shape of one sample as the model is to take it, channels last; needed where the file leaves extents open. */
+  readonly input?: Shape
+  /** Values of the graph's inputs that are not the model's, by name. */
+  readonly values?: { readonly [name: string]: GivenValue }
+  /** The output that the model gives; default: the graph's first. */
+  readonly output?: string
+  /** Where the file comes as bytes: the files beside it that hold its weights, by name. */
+  readonly files?: { readonly [location: string]: Uint8Array | Blob }
+}
+
+export interface ImportedOnnx extends ImportedModel {
+  /** Which axes of ONNX's input the axes of a sample are. */
+  readonly input: AxisOrder
+  /** The same of the output. */
+  readonly output: AxisOrder
+}
+
+const bytesSource = 'ONNX model'
+
+/**
+ * A model from an ONNX file: opset 6 to 25, the operators that `onnxOperators()` names. Pictures are taken channels
+ * last, [height, width, channels], whatever the file says; weights are turned while they are read. Parameters have the
+ * names of the file's initializers where these are paths, otherwise those of its nodes. The first axis of the input is
+ * the batch; where the graph mixes the samples of a batch, all of its input is one sample.
+ *
+ * @param source a path, or the file's bytes
+ * @throws FormatError with path and byte offset when the file is damaged, UnsupportedError naming node, operator and
+ * opset for what is not read, ConfigError for options that do not fit
+ * @example
+ * const { model, report } = await importOnnx('resnet18.onnx')
+ */
+export async function importOnnx(source: string | Uint8Array, options: ImportOnnxOptions = {}): Promise<ImportedOnnx> {
+  checkOptions('importOnnx', options, ['input', 'values', 'output', 'files'])
+  const isPath = typeof source === 'string'
+  const path = isPath ? source : bytesSource
+  const bytes = isPath ? await readFile(source) : source
+  const opened = openOnnx(bytes, path)
+  const external = await readExternal(
+    opened.reader,
+    opened.graph,
+    isPath ? besideModel(opened.reader) : given(path, options),
+  )
+  const { translation, format, takesBytes } = readOnnx(opened, options, external)
+  const model = init(translation.net, { input: translation.inputShape })
+  for (const state of [...model.parameters, ...model.states]) {
+    const weight = translation.weights.get(state.name)
+    if (weight === undefined) throw new FormatError({ where: path, what: `nothing fills '${state.name}'` })
+    await state.load(weight())
+  }
+  model.eval()
+  // The graph itself does with bytes what it likes.
+  if (takesBytes) model.pictures = { mean: 0, std: 1 / 255 }
+  return {
+    model,
+    ...classesOf(opened.file),
+    report: { format, notes: translation.notes },
+    input: translation.input,
+    output: translation.output,
+  }
+}
+
+/** Class names, where the file was written with them: a JSON list under `classes`. */
+function classesOf(file: Message<'Model'>): { classes?: readonly string[] } {
+  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
+  try {
+    const classes: unknown = JSON.parse(text ?? '')
+    return Array.isArray(classes) && classes.every((name) => typeof name === 'string') ? { classes } : {}
+  } catch {
+    // Other programs may keep something else under this name.
+    return {}
+  }
+}
+
+/** Opens files that a caller has handed over. */
+function given(path: string, { files = {} }: ImportOnnxOptions) {
+  return async (location: string) => {
+    if (Object.hasOwn(files, location)) return openRange(files[location], location)
+    throw new ConfigError({
+      where: path,
+      what: 'weights lie in another file',
+      got: `the bytes of the model alone`,
+      expected: `'${location}' beside it`,
+      fix: `give the path of the model, or the file's bytes: importOnnx(bytes, { files: { '${location}': bytes } })`,
+    })
+  }
+}
+
+export interface OpenedOnnx {
+  readonly reader: MessageReader
+  readonly file: Message<'Model'>
+  readonly graph: Message<'Graph'>
+  readonly bytes: number
+}
+
+/** The messages of a file. @throws FormatError */
+export function openOnnx(bytes: Uint8Array, path: string): OpenedOnnx {
+  const reader = new MessageReader(bytes, path)
+  const file = reader.read('Model')
+  const { graph } = file
+  if (graph === undefined) throw reader.error('there is no graph in it', { at: file, expected: 'an ONNX model' })
+  return { reader, file, graph, bytes: bytes.length }
+}
+
+export interface ReadOnnx {
+  readonly translation: Translation
+  /** For people. */
+  readonly format: string
+  /** Whether samples are u8. */
+  readonly takesBytes: boolean
+}
+
+/** The net of a file and how its parameters are filled; nothing is made yet. */
+export function readOnnx(
+  { reader, file, graph, bytes }: OpenedOnnx,
+  options: ImportOnnxOptions,
+  external: ReadonlyMap<object, Uint8Array> = new Map(),
+): ReadOnnx {
+  const opset = opsetOf(reader, file)
+  if (graph.sparseInitializer.length > 0) {
+    throw new UnsupportedError({
+      where: reader.path,
+      what: 'sparse initializers are not read',
+      fix: 'export dense weights',
+    })
+  }
+  const constants = new Map<string, Known>()
+  for (const tensor of graph.initializer) {
+    const name = tensor.name ?? ''
+    const value = readTensor(reader, tensor, external.get(tensor))
+    constants.set(name, asInitializer(value, name))
+  }
+  const input = inputOf(reader, graph, constants, options)
+  const output = outputOf(reader, graph, options)
+  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes }
+  const translation = translateEither(of)
+  const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
+  const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
+  return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
+}
+
+/** First with the batch open, then, where samples are mixed, with all of the input as one sample. */
+function translateEither(of: Translated): Translation {
+  try {
+    return translate(of, false)
+  } catch (error) {
+    if (!(error instanceof MixesSamples)) throw error
+    try {
+      return translate(of, true)
+    } catch (second) {
+      // Why the batch can't be kept says more than why a whole input can't be taken.
+      if (second instanceof MixesSamples || second instanceof ConfigError || second instanceof UnsupportedError)
+        throw error
+      throw second
+    }
+  }
+}
+
+function opsetOf(reader: MessageReader, file: Message<'Model'>): number {
+  const own = file.opsetImport.filter(({ domain = '' }) => domain === '' || domain === 'ai.onnx')
+  const opset = Math.max(...own.map(({ version = 1 }) => version))
+  // Files of the first years name none.
+  if (own.length === 0) return 1
+  if (opset >= 1 && Number.isSafeInteger(opset)) return opset
+  throw reader.error('the opset makes no sense', { at: own[0], got: String(opset), expected: 'a number from 1' })
+}
+
+function formatOf(file: Message<'Model'>, opset: number): string {
+  const by = [file.producerName, file.producerVersion].filter((part) => part !== undefined && part !== '').join(' ')
+  return `ONNX opset ${opset}${by === '' ? '' : `, written by ${by}`}`
+}
+
+function inputOf(
+  reader: MessageReader,
+  graph: Message<'Graph'>,
+  constants: Map<string, Known>,
+  { input, values = {} }: ImportOnnxOptions,
+): GraphInput {
+  const open = graph.input.filter(({ name = '' }) => !constants.has(name))
+  const names = open.map(({ name = '' }) => name)
+  for (const [name, given] of Object.entries(values)) {
+    const info = open.find((one) => one.name === name)
+    if (info === undefined) {
+      throw new ConfigError({
+        where: reader.path,
+        what: `option values names '${name}', which is no open input of the graph`,
+        expected: names.join(', '),
+        fix: didYouMean(name, names),
+      })
+    }
+    constants.set(name, givenValue(reader, info, given))
+  }
+  const left = open.filter(({ name = '' }) => !constants.has(name))
+  if (left.length === 1) return graphInput(reader, graph, left[0], input)
+  const list = left.map(({ name = '' }) => name).join(', ')
+  throw new UnsupportedError({
+    where: reader.path,
+    what: left.length === 0 ? 'the graph takes no input' : `the graph takes ${left.length} inputs`,
+    got: left.length === 0 ? 'none' : list,
+    expected: 'one: a model is a function of one batch',
+    fix: 'give values for the others: importOnnx(file, { values: { name: numbers } })',
+  })
+}
+
+function givenValue(reader: MessageReader, info: Message<'ValueInfo'>, given: GivenValue): Known {
+  const hasShape = 'shape' in given && 'data' in given
+  const data = hasShape ? given.data : (given as ArrayLike<number>)
+  const declared = info.type?.tensorType?.shape?.dim.map(({ dimValue = -1 }) => dimValue)
+  const fits = declared?.every((extent) => extent >= 0) === true && sizeOf(declared) === data.length
+  const shape = hasShape ? given.shape : fits ? declared : [data.length]
+  if (sizeOf(shape) !== data.length) {
+    throw new ConfigError({
+      where: reader.path,
+      what: `option values does not fill the input '${info.name ?? ''}'`,
+      got: `${data.length} numbers`,
+      expected: `${sizeOf(shape)}`,
+      fix: 'correct the option',
+    })
+  }
+  return known(typeName(info.type?.tensorType?.elemType) ?? 'float', shape, data)
+}
+
+function outputOf(reader: MessageReader, graph: Message<'Graph'>, { output }: ImportOnnxOptions): string {
+  const names = graph.output.map(({ name = '' }) => name)
+  if (names.length === 0) throw reader.error('the graph has no output', { at: graph })
+  if (output === undefined || names.includes(output)) return output ?? names[0]
+  throw new ConfigError({
+    where: reader.path,
+    what: `the graph has no output '${output}'`,
+    expected: names.join(', '),
+    fix: didYouMean(output, names),
+  })
+}

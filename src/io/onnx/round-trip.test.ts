@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { byImport, difference, type Numbers, reordered } from '../../../test/onnx-judge.ts'
+import { type Shape, sizeOf } from '../../base/shape.ts'
+import type * as nn from '../../nn/index.ts'
+import { init, type Model } from '../../nn/model.ts'
+import { compile, type Tensor, tensor } from '../../tensor/index.ts'
+import { type ExportCase, exportCases } from './export.cases.ts'
+import { exportOnnx } from './export.ts'
+import { importOnnx } from './import.ts'
+
+async function modelOf(layer: nn.Layer, input: Shape): Promise<Model> {
+  const model = init(layer, { input, seed: 3 })
+  for (const [i, state] of [...model.parameters, ...model.states].entries()) {
+    const values = Float32Array.from({ length: state.size }, (_, j) => Math.sin(2.9 * j + i))
+    await state.load(state.name.endsWith('running_var') ? values.map((value) => value + 1.2) : values)
+  }
+  return model.eval()
+}
+
+function batchOf({ input, integers, range = [-1.7, 1.7] }: ExportCase): Numbers {
+  const shape = [2, ...input]
+  const [least, most] = range
+  const wave = (i: number) => 0.5 + 0.5 * Math.sin(12.9898 * (i + 1))
+  const one = (i: number) => (integers === undefined ? least + (most - least) * wave(i) : (i * 7) % integers)
+  return { shape, data: Array.from({ length: sizeOf(shape) }, (_, i) => Math.fround(one(i))) }
+}
+
+/** Channels first, as files have it. */
+const asFile = (numbers: Numbers): Numbers => {
+  const rank = numbers.shape.length
+  return rank < 3 ? numbers : reordered(numbers, [0, rank - 1, ...numbers.shape.slice(2).map((_, i) => i + 1)])
+}
+
+describe('what is written comes back', () => {
+  it.each(exportCases.map((one) => [one.name, one] as const))('%s', async (_name, one) => {
+    const model = await modelOf(one.layer, one.input)
+    const bytes = await exportOnnx(model)
+    const { data, shape } = batchOf(one)
+    const whole = one.layer.type === 'embedding' || model.parameters[0]?.name.startsWith('table') === true
+    const array = whole && one.integers !== undefined ? Int32Array.from(data) : Float32Array.from(data)
+    const y = await compile((x: Tensor) => model(x))(tensor(array, shape))
+    const expected = { shape: y.shape, data: Array.from(await y.data()) }
+    const type = array instanceof Int32Array ? 'int32' : 'float'
+    const found = await byImport(bytes, type === 'int32' ? { data, shape } : asFile({ data, shape }), type)
+    const natural = difference(found, expected)
+    expect(natural === '' ? natural : difference(found, asFile(expected))).toBe('')
+  })
+
+  it('with the names of the classes', async () => {
+    const [{ layer, input }] = exportCases
+    const { classes } = await importOnnx(await exportOnnx(await modelOf(layer, input), { classes: ['cat', 'dog'] }))
+    expect(classes).toEqual(['cat', 'dog'])
+  })
+})

@@ -1,0 +1,153 @@
+/** Layers that move pixels: borders, other sizes, blocks of pixels as channels. None has parameters. */
+import { ConfigError, ShapeError } from '../base/errors.ts'
+import { type Shape, showShape, sizeOf } from '../base/shape.ts'
+import * as t from '../tensor/index.ts'
+import { type Json, type Layer, where } from './layer.ts'
+
+export interface PadOptions {
+  /** Default `'constant'`. */
+  readonly mode?: 'constant' | 'edge' | 'reflect' | 'wrap'
+  /** What stands in a constant border. Default 0. */
+  readonly value?: number
+}
+
+/**
+ * A border around every sample.
+ * @param pads `[before, after]` for every axis of a sample
+ * @throws ConfigError on numbers below 0 or an unknown mode
+ */
+export function pad(pads: readonly (readonly [number, number])[], options: PadOptions = {}): Layer {
+  const { mode = 'constant', value = 0 } = options
+  const known = ['constant', 'edge', 'reflect', 'wrap']
+  const whole = pads.every((pair) => pair.length === 2 && pair.every((count) => Number.isInteger(count) && count >= 0))
+  if (!known.includes(mode) || !whole || !Number.isFinite(value)) {
+    throw new ConfigError({
+      where: 'nn.pad',
+      what: 'the border makes no sense',
+      got: JSON.stringify({ pads, mode, value }),
+      expected: `[before, after] of whole numbers for every axis, and one of ${known.join(', ')}`,
+      fix: 'correct the options; to take elements away, use nn.slice',
+    })
+  }
+  return {
+    type: 'pad',
+    options: { pads, mode, ...(mode === 'constant' ? { value } : {}) },
+    build(scope, input) {
+      if (input.length !== pads.length) {
+        throw new ShapeError({
+          where: where(scope, 'pad'),
+          what: `samples have ${input.length} axes, the border has ${pads.length}`,
+          got: `samples of shape ${showShape(input)}`,
+          expected: '[before, after] for every axis of a sample',
+          fix: 'give [0, 0] for axes that stay as they are',
+        })
+      }
+      return {
+        output: input.map((extent, axis) => pads[axis][0] + extent + pads[axis][1]),
+        apply: (x) => t.pad(x, [[0, 0], ...pads], mode === 'constant' ? value : mode),
+      }
+    },
+    cost: () => ({ multiplyAdds: 0 }),
+  }
+}
+
+/**
+ * Other extents along the spatial axes: nearest, linear or cubic, as ONNX's Resize.
+ * @param options size or scale, one number or one a spatial axis; see {@link t.ResizeOptions}
+ * @throws ConfigError
+ * @example
+ * nn.resize({ scale: 2, mode: 'linear' })
+ */
+export function resize(options: t.ResizeOptions): Layer {
+  if (options.size === undefined && options.scale === undefined) {
+    throw new ConfigError({
+      where: 'nn.resize',
+      what: 'neither size nor scale is given',
+      expected: 'one of them, a number or one for each spatial axis',
+      fix: 'for instance scale: 2',
+    })
+  }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  return {
+    type: 'resize',
+    options: Object.fromEntries(given) as { [name: string]: Json },
+    build: (scope, input) => ({
+      output: resized(where(scope, 'resize'), input, options),
+      apply: (x) => t.resize(x, options),
+    }),
+    cost: (input, output) => ({
+      multiplyAdds:
+        (options.mode ?? 'nearest') === 'nearest'
+          ? 0
+          : sizeOf(output) *
+            input.slice(0, -1).reduce((sum, extent, i) => sum + (extent === output[i] ? 0 : extent), 0),
+    }),
+  }
+}
+
+function resized(at: string, input: Shape, options: t.ResizeOptions): Shape {
+  if (input.length >= 2) return [...t.resizedExtents(input.slice(0, -1), options), input[input.length - 1]]
+  throw new ShapeError({
+    where: at,
+    what: `samples have ${input.length} ${input.length === 1 ? 'axis' : 'axes'}`,
+    got: `samples of shape ${showShape(input)}`,
+    expected: '[...spatial, channels]',
+    fix: 'reshape the samples',
+  })
+}
+
+function blocks(
+  type: 'depthToSpace' | 'spaceToDepth',
+  block: number,
+  order: t.BlockOrder,
+  outputOf: (input: Shape) => Shape,
+): Layer {
+  if (!Number.isInteger(block) || block < 1 || !['DCR', 'CRD'].includes(order)) {
+    throw new ConfigError({
+      where: `nn.${type}`,
+      what: 'the blocks make no sense',
+      got: `block ${block}, order '${order}'`,
+      expected: "a whole number of at least 1; 'DCR' or 'CRD'",
+      fix: 'correct them',
+    })
+  }
+  return {
+    type,
+    options: { block, order },
+    build(scope, input) {
+      const output = outputOf(input)
+      if (input.length !== 3 || !output.every(Number.isInteger)) {
+        throw new ShapeError({
+          where: where(scope, type),
+          what: `the samples are not made of blocks of ${block}×${block}`,
+          got: `samples of shape ${showShape(input)}`,
+          expected:
+            type === 'depthToSpace'
+              ? `[height, width, channels], channels a multiple of ${block * block}`
+              : `[height, width, channels], height and width multiples of ${block}`,
+          fix: 'use another block',
+        })
+      }
+      return { output, apply: (x) => (type === 'depthToSpace' ? t.depthToSpace : t.spaceToDepth)(x, block, order) }
+    },
+    cost: () => ({ multiplyAdds: 0 }),
+  }
+}
+
+/**
+ * Channels become blocks of pixels (Shi et al. 2016, section 3.2): [height, width, channels · block²] to
+ * [height · block, width · block, channels].
+ * @param options order of what a pixel's channels hold: `'DCR'` (default, ONNX's) block row, block column, channel;
+ * `'CRD'` (PyTorch's pixel_shuffle) channel, block row, block column
+ * @throws ConfigError
+ */
+export function depthToSpace(block: number, options: { readonly order?: t.BlockOrder } = {}): Layer {
+  const outputOf = ([height, width, channels]: Shape) => [height * block, width * block, channels / (block * block)]
+  return blocks('depthToSpace', block, options.order ?? 'DCR', outputOf)
+}
+
+/** Undoes {@link depthToSpace}: blocks of pixels become channels. @throws ConfigError */
+export function spaceToDepth(block: number, options: { readonly order?: t.BlockOrder } = {}): Layer {
+  const outputOf = ([height, width, channels]: Shape) => [height / block, width / block, channels * block * block]
+  return blocks('spaceToDepth', block, options.order ?? 'DCR', outputOf)
+}

@@ -1,0 +1,222 @@
+/** The command `convert`, and the others on files of other formats. */
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { init, loadModel, models, nn, openModel, openWeights, saveModel, tensor, writeWeights } from '../src/index.ts'
+import { events, juanji } from './command-line.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'juanji-convert-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+const at = (name: string) => join(folder, name)
+/** What was printed, with the folder's own path left out. */
+const plain = (text: string) => text.replaceAll(`${folder}/`, '')
+
+const net = () =>
+  nn.sequential(
+    ['conv', nn.conv2d(3, 3, { padding: 1 })],
+    ['bn', nn.batchNorm()],
+    ['relu', nn.relu()],
+    ['flatten', nn.flatten()],
+    ['head', nn.linear(4)],
+  )
+const classes = ['ant', 'bee', 'cat', 'dog']
+const pictures = tensor(
+  Uint8Array.from({ length: 2 * 75 }, (_, i) => (i * 97) % 256),
+  [2, 5, 5, 3],
+)
+
+async function trained(name = 'model') {
+  const model = init(net(), { input: [5, 5, 3], seed: 5 }).eval()
+  model.pictures = { mean: [0.4, 0.5, 0.6], std: 0.25 }
+  await saveModel(at(name), { model, classes, dtype: 'u8', architecture: 'mine', data: { dataset: 'pets' } })
+  return Array.from(await model(pictures).data())
+}
+
+function close(got: ArrayLike<number>, expected: readonly number[]) {
+  expect(got.length).toBe(expected.length)
+  for (const [i, value] of expected.entries()) expect(got[i]).toBeCloseTo(value, 4)
+}
+
+describe('a trained model goes out and comes back', () => {
+  it('as ONNX, with its classes', async () => {
+    const expected = await trained()
+    const out = await juanji(['convert', at('model'), at('model.onnx')])
+    expect([out.code, out.err]).toEqual([0, ''])
+    expect(plain(out.out).replace(/[\d.]+ kB/, 'SIZE')).toBe(
+      'model: model folder\nmine, 5×5×3 to 4, 394 parameters\nwrote model.onnx: SIZE\n',
+    )
+    const back = await juanji(['convert', at('model.onnx'), at('back'), '--normalize', '0.4,0.5,0.6/0.25'])
+    expect([back.code, back.err]).toEqual([0, ''])
+    const { model, classes: names } = await loadModel(at('back'))
+    expect(names).toEqual(classes)
+    expect(model.parameters.map(({ name }) => name)).toEqual([
+      'conv.weight',
+      'conv.bias',
+      'bn.weight',
+      'bn.bias',
+      'head.weight',
+      'head.bias',
+    ])
+    close(await model(pictures).data(), expected)
+  })
+
+  it('as ONNX that takes bytes', async () => {
+    const expected = await trained()
+    expect((await juanji(['convert', at('model'), at('bytes.onnx'), '--preprocessing'])).code).toBe(0)
+    const { model } = await openModel(at('bytes.onnx'))
+    close(await model(pictures).data(), expected)
+  })
+
+  it('as safetensors, as PyTorch has them', async () => {
+    await trained()
+    const { code, out } = await juanji(['convert', at('model'), at('model.safetensors'), '--json'])
+    expect(code).toBe(0)
+    expect(events(out).at(-1)).toMatchObject({ event: 'done', format: 'safetensors', parameters: 394, classes })
+    const file = await openWeights(at('model.safetensors'))
+    expect([file.layout, file.tensors.get('conv.weight')?.shape, file.tensors.get('head.weight')?.shape]).toEqual([
+      'pytorch',
+      [3, 3, 3, 3],
+      [4, 75],
+    ])
+    await file.close()
+  })
+})
+
+describe('weights alone', () => {
+  const weights = async (name = 'weights.safetensors') => {
+    const model = init(models.resnet8({ classes: 3 }), { input: [32, 32, 3], seed: 4 }).eval()
+    await writeWeights(at(name), model)
+    return model
+  }
+
+  it('tell their network by their names', async () => {
+    const model = await weights()
+    const { code, out, err } = await juanji(['convert', at('weights.safetensors'), at('model')])
+    expect([code, err]).toEqual([0, ''])
+    expect(plain(out)).toMatch(/^weights\.safetensors: safetensors\n {2}loaded {6}\d+ tensors, .*\n {2}permuted .*\n/)
+    expect(plain(out)).toContain('resnet8, 32×32×3 to 3, 77,587 parameters\n')
+    const loaded = await loadModel(at('model'))
+    expect(loaded.architecture).toBe('resnet8')
+    const x = tensor(
+      Float32Array.from({ length: 3072 }, (_, i) => Math.sin(i)),
+      [1, 32, 32, 3],
+    )
+    expect(await loaded.model(x).data()).toEqual(await model(x).data())
+  })
+
+  it('go into the network that is named, with names that are said', async () => {
+    const model = init(nn.sequential(['backbone', models.resnet8({ classes: 3 })]), { input: [32, 32, 3] })
+    await writeWeights(at('named.safetensors'), model)
+    const argv = ['summary', at('named.safetensors'), '--arch', 'resnet8', '--classes', '3', '--rename', 'backbone.=']
+    const { code, out, err } = await juanji(argv)
+    expect([code, err]).toEqual([0, ''])
+    expect(out).toContain('77,587 parameters')
+    expect(out).toContain('weights read from safetensors')
+  })
+
+  it('that do not fit are refused with lists, or loaded as far as they fit', async () => {
+    await weights()
+    const argv = ['convert', at('weights.safetensors'), at('model'), '--arch', 'resnet20']
+    const strict = await juanji(argv)
+    expect(strict.code).toBe(1)
+    expect(plain(strict.err)).toMatch(/^FormatError: weights\.safetensors: .*\n {2}got .*missing.*\n/)
+    expect(await readdir(folder)).toEqual(['weights.safetensors'])
+    const loose = await juanji([...argv, '--loose'])
+    expect([loose.code, loose.err]).toEqual([0, ''])
+    expect(loose.out).toContain('missing')
+  })
+
+  it('of a network that is not known keep their names', async () => {
+    const model = init(net(), { input: [5, 5, 3], seed: 5 })
+    await writeWeights(at('mine.safetensors'), model)
+    const { code, out } = await juanji(['convert', at('mine.safetensors'), at('copy.safetensors')])
+    expect(code).toBe(0)
+    expect(plain(out).replace(/[\d.]+ kB/, 'SIZE')).toBe(
+      'mine.safetensors: safetensors, 8 tensors of no network known here\n' +
+        'wrote copy.safetensors: SIZE, names and layout as they were\n',
+    )
+    const refused = await juanji(['summary', at('mine.safetensors')])
+    expect(refused.code).toBe(2)
+    expect(plain(refused.err)).toContain('they are of no network that is known here')
+  })
+})
+
+describe('wrong usage', () => {
+  it.each<[string[], string]>([
+    [
+      ['convert', 'model', 'model.h5'],
+      `ConfigError: model.h5: this format is not written.
+  got       .h5
+  expected  .onnx, .safetensors, or a name without an ending for a model folder
+  fix       rename it: model.onnx
+`,
+    ],
+    [
+      ['convert', 'model', 'other', '--opset', '17'],
+      `ConfigError: --opset: this option means nothing to what is written.
+  expected  it together with a name that ends in .onnx
+  fix       leave --opset out
+`,
+    ],
+    [
+      ['convert', 'model', 'there.onnx'],
+      `ConfigError: there.onnx: there is such a file already.
+  expected  a new name
+  fix       choose another name, or replace it with --force
+`,
+    ],
+    [
+      ['convert', 'nothing.onnx', 'other'],
+      `ConfigError: nothing.onnx: there is no such file or folder.
+  expected  a model folder, or a file that ends in .onnx, .keras, .h5, .hdf5, model.json, .safetensors, .safetensors.index.json, .pt, .pth, .th, .bin, .ckpt, .weights.h5
+  fix       check the path
+`,
+    ],
+    [
+      ['convert', 'model', 'other', '--arch', 'resnet8'],
+      `ConfigError: --arch: a trained model has its own.
+  got       --arch with model
+  expected  this option together with a file of weights alone
+  fix       leave --arch out
+`,
+    ],
+    [
+      ['predict', 'model', 'a.png', '--labels', 'names.txt'],
+      `ConfigError: names.txt: there are not as many names as the model has outputs.
+  got       2 names
+  expected  4, the outputs of model
+  fix       name the list of classes that the model was trained on
+`,
+    ],
+  ])('%j', async (argv, text) => {
+    await trained()
+    await writeFile(at('there.onnx'), 'x')
+    await writeFile(at('names.txt'), 'n01440764 tench\nn01443537 goldfish\n')
+    const inside = argv.map((word) => (/^(model|other|there|nothing|names|a\.)/.test(word) ? at(word) : word))
+    const { code, out, err } = await juanji(inside)
+    expect([code, out]).toEqual([2, ''])
+    expect(plain(err)).toBe(text)
+    expect(existsSync(at('other'))).toBe(false)
+  })
+
+  it.each(['0.5', 'x/1', '0/0', '1/2/3', '0.5/-1', 'image'])('--normalize %s', async (how) => {
+    const { code, err } = await juanji(['summary', at('model'), '--normalize', how])
+    expect([code, err.split('\n')[0]]).toEqual([
+      2,
+      `error: option '--normalize <how>' argument '${how}' is invalid. expected unit, raw, signed, imagenet, or mean and deviation such as 0.1307/0.3081.`,
+    ])
+  })
+})
+
+it('a folder that is no model is left as it is', async () => {
+  await mkdir(at('empty'))
+  const { code, err } = await juanji(['convert', at('empty'), at('model.onnx')])
+  expect(code).toBe(1)
+  expect(plain(err)).toContain('empty: this is no model folder: there is no model.json')
+  expect(await readdir(folder)).toEqual(['empty'])
+})
