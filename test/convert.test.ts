@@ -184,7 +184,7 @@ describe('wrong usage', () => {
       ['convert', 'nothing.onnx', 'other'],
       `ConfigError: nothing.onnx: there is no such file or folder.
   expected  a model folder, or a file that ends in .onnx, .keras, .h5, .hdf5, model.json, .safetensors, .safetensors.index.json, .pt, .pth, .th, .bin, .ckpt, .weights.h5
-  fix       check the path
+  fix       check the path, or train a model: juanji train digits
 `,
     ],
     [
