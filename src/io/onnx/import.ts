@@ -5,6 +5,7 @@ import { type Shape, sizeOf } from '../../base/shape.ts'
 import { init } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { besideModel, readExternal } from './external.ts'
+import { withoutFunctions } from './functions.ts'
 import { MixesSamples } from './operator.ts'
 import { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
@@ -145,13 +146,14 @@ export function readOnnx(
     const value = readTensor(reader, tensor, external.get(tensor))
     constants.set(name, asInitializer(value, name))
   }
-  const input = inputOf(reader, graph, constants, options)
+  const nodes = withoutFunctions(reader, graph.node, file.functions)
+  const input = inputOf(reader, graph, nodes, constants, options)
   const output = outputOf(reader, graph, options)
-  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes }
+  const of: Translated = { reader, graph, nodes, opset, constants, input, output, external, bytes }
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
-  return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
+  return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.bytes }
 }
 
 /** First with the batch open, then, where samples are mixed, with all of the input as one sample. */
@@ -188,6 +190,7 @@ function formatOf(file: Message<'Model'>, opset: number): string {
 function inputOf(
   reader: MessageReader,
   graph: Message<'Graph'>,
+  nodes: readonly Message<'Node'>[],
   constants: Map<string, Known>,
   { input, values = {} }: ImportOnnxOptions,
 ): GraphInput {
@@ -206,7 +209,7 @@ function inputOf(
     constants.set(name, givenValue(reader, info, given))
   }
   const left = open.filter(({ name = '' }) => !constants.has(name))
-  if (left.length === 1) return graphInput(reader, graph, left[0], input)
+  if (left.length === 1) return graphInput(reader, nodes, left[0], input)
   const list = left.map(({ name = '' }) => name).join(', ')
   throw new UnsupportedError({
     where: reader.path,
