@@ -36,7 +36,11 @@ export function alike(graph: OnnxGraph, name: string, inputs: readonly Value[], 
   const size = ({ constant, layout }: Value) =>
     constant !== undefined || layout.runs.length < rank ? 0 : sizeOf(layout.atoms)
   const [largest] = inputs.toSorted((a, b) => size(b) - size(a))
-  const { order } = graph.plain(extended(largest, rank), name)
+  const own = orderOf(largest.layout)
+  const rows = own !== undefined && own.length > 1 && own.every((axis, i) => axis === i)
+  const order = rows
+    ? Array.from({ length: rank }, (_, axis) => axis)
+    : graph.plain(extended(largest, rank), name).order
   return inputs.map((value) => graph.inOrder(extended(value, rank), order, name))
 }
 
@@ -111,6 +115,12 @@ const take: OnnxExporter = ({ graph, name, inputs, options, output }) => {
   return graph.value(name, 'Gather', [graph.use(value), places], { axis: order.indexOf(axis) + 1 }, result)
 }
 
+/** The tensor of numbers that say places, as Gather takes them. */
+export function wholeNumbers(graph: OnnxGraph, value: Value, name: string): string {
+  const whole = value.type === 'int32' || value.type === 'int64'
+  return whole ? graph.use(value) : graph.node(`${name}/int32`, 'Cast', [graph.use(value)], { to: 6 })
+}
+
 /**
  * Every sample has numbers of its own: the axis comes first, and rows of it are gathered. From a table that is the same for
  * all samples, this is a Gather.
@@ -124,7 +134,7 @@ const gather: OnnxExporter = (step: ExportStep): Value => {
   const count = sampleShape(indices.layout).length
   if (data.constant !== undefined && axis === 0) {
     const table = graph.table(data)
-    const rows = graph.use(graph.batched(places, name))
+    const rows = wholeNumbers(graph, graph.batched(places, name), name)
     return graph.value(name, 'Gather', [table, rows], { axis: 0 }, { type: data.type, layout: natural(output) })
   }
   const others = shape.map((_, other) => other).filter((other) => other !== axis)

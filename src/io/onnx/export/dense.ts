@@ -1,4 +1,5 @@
 /** Linear layers and tables. */
+import { wholeNumbers } from './arranging.ts'
 import { asIs, pointwise } from './convolution.ts'
 import type { OnnxExporter } from './exporter.ts'
 import { memoryOrder, natural, orderOf } from './layout.ts'
@@ -34,10 +35,7 @@ const linear: OnnxExporter = (step) => {
 const embedding: OnnxExporter = (step) => {
   const { graph, name, inputs, output } = step
   const indices = graph.natural(inputs[0], name)
-  const places =
-    indices.type === 'float' || indices.type === 'uint8'
-      ? graph.node(`${name}/int32`, 'Cast', [graph.use(indices)], { to: 6 })
-      : graph.use(indices)
+  const places = wholeNumbers(graph, indices, name)
   const result = { type: 'float', layout: natural(output) } as const
   return graph.value(name, 'Gather', [asIs(step, 'weight'), places], { axis: 0 }, result)
 }
