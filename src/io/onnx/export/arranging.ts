@@ -2,7 +2,7 @@
 import { sizeOf } from '../../../base/shape.ts'
 import type { ExportStep, OnnxExporter } from './exporter.ts'
 import type { OnnxGraph, Value } from './graph.ts'
-import { natural, ordered, orderOf, permuted, reshaped, sampleShape } from './layout.ts'
+import { natural, ordered, orderOf, permuted, placesOf, reshaped, sampleShape, scattered } from './layout.ts'
 
 /** An axis of a sample, counted from the front. */
 export function sampleAxis(axis: number, shape: readonly number[]): number {
@@ -33,6 +33,10 @@ export function extended(value: Value, rank: number): Value {
  * Samples with fewer axes get ones in front.
  */
 export function alike(graph: OnnxGraph, name: string, inputs: readonly Value[], rank: number): Value[] {
+  if (inputs.some(({ layout }) => layout.places !== undefined)) {
+    const gathered = inputs.map((value) => (value.layout.places === undefined ? value : graph.natural(value, name)))
+    return alike(graph, name, gathered, rank)
+  }
   const size = ({ constant, layout }: Value) =>
     constant !== undefined || layout.runs.length < rank ? 0 : sizeOf(layout.atoms)
   const [largest] = inputs.toSorted((a, b) => size(b) - size(a))
@@ -75,7 +79,22 @@ const slice: OnnxExporter = ({ graph, name, inputs, options, output }) => {
   return graph.value(name, 'Slice', [graph.use(value), ...places], {}, { ...value, layout: ordered(output, order) })
 }
 
-const concat: OnnxExporter = ({ graph, name, inputs, options, output }) => {
+/** Vectors one behind the other, each lying as it does. */
+function concatVectors({ graph, name, inputs }: ExportStep): Value {
+  const places: number[] = []
+  const names = inputs.map((value) => {
+    const { layout } = value
+    const vector = graph.batched(graph.arrange(value, [layout.axes.flat()], name), name)
+    const before = places.length
+    for (const place of placesOf(layout)) places.push(before + place)
+    return graph.use(vector)
+  })
+  return graph.value(name, 'Concat', names, { axis: 1 }, { type: inputs[0].type, layout: scattered(places) })
+}
+
+const concat: OnnxExporter = (step) => {
+  const { graph, name, inputs, options, output } = step
+  if (output.length === 1) return concatVectors(step)
   const values = alike(graph, name, inputs, output.length).map((value) => graph.batched(value, name))
   const order = orderOf(values[0].layout) ?? []
   const axis = order.indexOf(sampleAxis((options.axis as number | undefined) ?? -1, output)) + 1

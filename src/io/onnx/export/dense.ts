@@ -17,7 +17,8 @@ const linear: OnnxExporter = (step) => {
   if (output.length === 1) {
     const memory = memoryOrder(x.layout)
     const features = graph.arrange(x, [memory], name)
-    const turn = { view: [...x.layout.atoms, output[0]], axes: [x.layout.atoms.length, ...memory] }
+    const { atoms, places } = x.layout
+    const turn = { view: [...atoms, output[0]], axes: [atoms.length, ...memory], ...(places && { places }) }
     const shape = [output[0], weight.shape[0]]
     const matrix = graph.parameter(weight, turn, shape)
     return graph.value(name, 'Gemm', [graph.use(features), matrix, ...bias], { transB: 1 }, result)
