@@ -74,7 +74,7 @@ export async function modelFormat(path: string): Promise<ModelFormat> {
       where: path,
       what: 'there is no such file or folder',
       expected: `a model folder, or a file that ends in ${modelEndings.join(', ')}`,
-      fix: 'check the path',
+      fix: 'check the path, or train a model: juanji train digits',
     })
   }
   if (ends('.onnx')) return 'onnx'

@@ -33,7 +33,7 @@ const convolution = (filters: number, kernelSize: number): nn.Layer =>
       'conv',
       nn.conv2d(filters, kernelSize, { padding: kernelSize >> 1, bias: false, initializer: { kind: 'glorot' } }),
     ],
-    ['bn', nn.batchNorm({ eps: 1e-3, momentum: 0.01 })],
+    ['bn', nn.batchNorm({ eps: 1e-3 })],
     ['act', nn.leakyRelu(0.1)],
   )
 

@@ -5,7 +5,7 @@ import type { ArchitectureOptions } from './architecture.ts'
 // Keras's `same`: where a convolution strides, the odd pixel of the border is at the end.
 const start = { padding: 'same', initializer: { kind: 'he', fan: 'in' } } as const
 
-const norm = (): nn.Layer => nn.batchNorm({ eps: 1e-3, momentum: 0.01 })
+const norm = (): nn.Layer => nn.batchNorm({ eps: 1e-3 })
 
 function block(filters: number, stride: number): nn.Layer {
   const shortcut: nn.Entry = ['downsample', nn.conv2d(filters, 1, { stride, ...start })]
@@ -26,9 +26,10 @@ function block(filters: number, stride: number): nn.Layer {
  * `image_classification/keras_model.py`). 78,186 parameters for 3 channels, and 480 running
  * statistics.
  *
- * It differs from {@link resnet8}: convolutions have biases, norms Keras's epsilon 1e-3 and momentum, strided
- * convolutions their border at the end, and projections no norm. Published weights want pixels of 0 … 255, not of 0 … 1.
- * Names of the published file are others, {@link published} knows them.
+ * It differs from {@link resnet8}: convolutions have biases, norms Keras's epsilon 1e-3, strided convolutions their border
+ * at the end, and projections no norm. Published weights want pixels of 0 … 255, not of 0 … 1. Names of the published file
+ * are others, {@link published} knows them. The momentum of norms is ours: with Keras's 0.99, running statistics reach the
+ * batches' only after some hundred steps.
  * @param options classes: default 10
  */
 export function mlperfResnet8(options: ArchitectureOptions = {}): nn.Layer {

@@ -19,7 +19,7 @@ const stages = [
 // Keras's `same`: where a convolution strides, the odd pixel of the border is at the end.
 const start = { padding: 'same', initializer: { kind: 'he', fan: 'in' } } as const
 
-const norm = (): nn.Layer => nn.batchNorm({ eps: 1e-3, momentum: 0.01 })
+const norm = (): nn.Layer => nn.batchNorm({ eps: 1e-3 })
 
 /** A depthwise convolution, then a 1×1 one (section 3.1, figure 3). */
 const separable = (filters: number, stride: number): nn.Layer =>
@@ -38,8 +38,9 @@ const separable = (filters: number, stride: number): nn.Layer =>
  * mlcommons/tiny, `visual_wake_words/vww_model.py`): a quarter of the filters, two classes, pictures of 96×96. 216,322
  * parameters for 3 channels, and 5,472 running statistics.
  *
- * Convolutions have biases, norms Keras's epsilon 1e-3 and momentum, strided convolutions their border at the end. Paths
- * are those of timm's mobilenetv1; names of the published file are others, {@link published} knows them.
+ * Convolutions have biases, norms Keras's epsilon 1e-3 (and our momentum, see `mlperfResnet8`), strided convolutions
+ * their border at the end. Paths are those of timm's mobilenetv1; names of the published file are others, {@link published}
+ * knows them.
  *
  * The network divides the sides of pictures by 32. Small ones, as `input` tells, keep more: by 16 where the shorter side
  * is at most 64 pixels (the stem has stride 1), by 8 where it is at most 32. Parameters are the same in all forms.

@@ -65,7 +65,7 @@ import { iotaOp, scatterAddOp, takeOp } from './gather.ts'
 import { affineWarpOp, colorMatrixOp } from './image.ts'
 import { labelCrossEntropyOp, smoothTargetOp, smoothTargetTimesOp, targetCrossEntropyOp } from './loss.ts'
 import { matmulOp } from './matmul.ts'
-import { centerScaleOp, centerTimesOp, normalizeOp } from './norm.ts'
+import { centerScaleOp, centerTimesOp, normalizeOp, scaleShiftOp } from './norm.ts'
 import { avgPoolGradientOp, avgPoolOp, maxPoolGatherOp, maxPoolGradientOp, maxPoolOp } from './pool.ts'
 import { randomNormalOp, randomUniformOp } from './random.ts'
 import {
@@ -254,6 +254,7 @@ export const allOps: readonly Op[] = [
   centerScaleOp,
   centerTimesOp,
   normalizeOp,
+  scaleShiftOp,
   takeOp,
   scatterAddOp,
   iotaOp,

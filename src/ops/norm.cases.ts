@@ -192,6 +192,13 @@ const steps: OpCase[] = [
     reference: (x, m, s, b) => tabulate([5, 9], (i) => (at(x, i) - at(m, i)) * at(s, i) + at(b, i)),
   },
   {
+    name: 'scaleShift',
+    ops: [n.scaleShiftOp],
+    inputs: [{ shape: [5, 9] }, { shape: [5, 9] }, { shape: [5, 9] }],
+    build: (...operands) => makeNode(n.scaleShiftOp, operands, {}),
+    reference: (x, s, b) => tabulate([5, 9], (i) => at(x, i) * at(s, i) + at(b, i)),
+  },
+  {
     name: 'centerTimes',
     ops: [n.centerTimesOp],
     inputs: [{ shape: [5, 9] }, { shape: [5, 9] }, { shape: [5, 9] }],

@@ -97,6 +97,11 @@ export const cases: readonly OpCase[] = [
       [6, 4],
     ),
   ]),
+  // Large ones with few channels are sums of slices.
+  record('linear, sums', [1, 3, 45, 3], { mode: 'linear', scale: 2 }, [6, 90]),
+  record('linear by 3, sums', [2, 44, 1], { mode: 'linear', scale: 3, coordinates: 'asymmetric' }, [132]),
+  record('cubic, sums', [1, 42, 2, 5], { mode: 'cubic', scale: [2, 1] }, [84, 2]),
+  record('cubic by 4, sums', [1, 41, 2], { mode: 'cubic', scale: 4, coordinates: 'halfPixelSymmetric' }, [164]),
   record('linear of a signal', [2, 6, 17], { mode: 'linear', scale: 2 }, [12]),
   record('linear of a volume', [1, 2, 3, 4, 3], { mode: 'linear', scale: 2 }, [4, 6, 8]),
   record('cubic -0.5', [1, 4, 4, 3], { mode: 'cubic', scale: 2, cubicCoefficient: -0.5 }, [8, 8]),

@@ -1,15 +1,17 @@
 /**
  * Resizing as ONNX's Resize defines it (opset 19), axis by axis: nearest takes elements, linear and cubic are a product
- * with a small matrix of weights. Differentiable.
+ * with a small matrix of weights, or sums of slices where that costs less. Differentiable.
  */
 import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { dataNode, type Node } from '../graph/node.ts'
 import { broadcastTo, expandDims, reshape } from './broadcast.ts'
+import { add, like, mul } from './elementwise.ts'
 import { take } from './gather.ts'
 import { matmul } from './matmul.ts'
 import { checkDType, checkFilled } from './operands.ts'
-import { slice, transpose } from './shape-ops.ts'
+import { padWith } from './rearrange.ts'
+import { type Range, slice, stack, transpose } from './shape-ops.ts'
 
 /**
  * Where the middle of output pixel i lies in the input, in pixels from the middle of the first one; s is the scale.
@@ -211,7 +213,47 @@ function weighted(x: Node, a: Axis, options: ResizeOptions): Node {
   const { axis, from, to } = a
   const product = (values: readonly number[]) => values.reduce((n, extent) => n * extent, 1)
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)]
+  const inner = product(after)
+  const vectors = Math.ceil(inner / vectorLanes) * vectorLanes
+  if (repeats(a, options) && from * vectors > phasesFrom * inner) return inPhases(x, a, options)
   const matrix = dataNode(weightsOf(a, options), [to, from], 'f32')
-  const y = matmul(matrix, reshape(x, [product(before), from, product(after)]))
+  const y = matmul(matrix, reshape(x, [product(before), from, inner]))
   return reshape(y, [...before, to, ...after])
+}
+
+/** Lanes of a wide vector: a product of fewer columns leaves the others empty. */
+const vectorLanes = 16
+/** Products for a value beyond which sums of slices cost less, with the copies that put them together. */
+const phasesFrom = 40
+
+/** Whether every scale-th output pixel lies alike between its neighbours. */
+function repeats({ from, to, scale }: Axis, { coordinates, excludeOutside }: ResizeOptions): boolean {
+  return (
+    scale > 1 && Number.isInteger(scale) && to === from * scale && coordinates !== 'alignCorners' && !excludeOutside
+  )
+}
+
+/** Enlarged by a whole number: output pixels that lie alike are one sum of slices, and are then put between each other. */
+function inPhases(x: Node, a: Axis, options: ResizeOptions): Node {
+  const { axis, from, to, scale } = a
+  const { coordinates = 'halfPixel', cubicCoefficient = -0.75 } = options
+  const { reach, weight } = kernels[options.mode === 'cubic' ? 'cubic' : 'linear']
+  const only = <T>(value: T, other: T): T[] => x.shape.map((_, i) => (i === axis ? value : other))
+  const wide = padWith(x, only<readonly [number, number]>([reach, reach], [0, 0]), 'edge')
+  const phases = Array.from({ length: scale }, (_, i) => {
+    const place = placeOf(i, a, coordinates)
+    const taps = Array.from({ length: 2 * reach }, (_, tap) => Math.floor(place) - reach + 1 + tap)
+    return taps
+      .map((tap): [tap: number, share: number] => [tap, weight(Math.abs(tap - place), cubicCoefficient)])
+      .filter(([, share]) => share !== 0)
+      .map(([tap, share]) => {
+        const part = slice(wide, only<Range | null>([reach + tap, reach + tap + from], null))
+        return mul(part, like(part, share))
+      })
+      .reduce(add)
+  })
+  return reshape(
+    stack(phases, axis + 1),
+    x.shape.map((extent, i) => (i === axis ? to : extent)),
+  )
 }

@@ -14,7 +14,7 @@ import {
   type PlatformWorker,
   takeAtMost,
 } from './platform.ts'
-import { type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
+import { nameOf, type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
 
 export type {
   FolderListing,
@@ -52,7 +52,9 @@ export async function readStart(path: string, _bytes: number): Promise<Uint8Arra
 
 export async function openRange(source: RangeSource, path?: string): Promise<RangeReader> {
   if (typeof source === 'string') throw noFiles('openRange', source)
-  return source instanceof Uint8Array ? rangesOfBytes(source, path ?? 'bytes') : rangesOfBlob(source, path ?? 'file')
+  return source instanceof Uint8Array
+    ? rangesOfBytes(source, path ?? 'bytes')
+    : rangesOfBlob(source, path ?? nameOf(source))
 }
 
 export async function listDirectory(path: string): Promise<DirectoryEntry[]> {

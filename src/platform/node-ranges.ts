@@ -1,14 +1,14 @@
 import * as fs from 'node:fs/promises'
 import { ConfigError, FormatError } from '../base/errors.ts'
 import { guarded } from './node-files.ts'
-import { checkRange, type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
+import { checkRange, nameOf, type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
 
 /** Bytes Node is asked for at once; it reads at most 2 GiB. */
 const pieceBytes = 2 ** 30
 
 export async function openRange(source: RangeSource, path?: string): Promise<RangeReader> {
   if (source instanceof Uint8Array) return rangesOfBytes(source, path ?? 'bytes')
-  if (typeof source !== 'string') return rangesOfBlob(source, path ?? 'file')
+  if (typeof source !== 'string') return rangesOfBlob(source, path ?? nameOf(source))
   const name = path ?? source
   const file = await guarded('read', name, () => fs.open(source, 'r'))
   try {

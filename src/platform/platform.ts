@@ -23,7 +23,7 @@ export interface Platform {
   readStart(path: string, bytes: number): Promise<Uint8Array>
   /**
    * Opens a file to be read by range: of a large one only what is asked for. Close it in the end.
-   * @param path for messages; default: the source's own, where it is a path
+   * @param path for messages; default: the source itself where it is a path, the name of a picked file
    * @throws ConfigError when there is no such file, UnsupportedError for a path in a page
    */
   openRange(source: RangeSource, path?: string): Promise<RangeReader>

@@ -43,6 +43,14 @@ describe('openRange', () => {
     }
   })
 
+  it('takes the name of a file that was picked', async () => {
+    const picked = new File([bytes], 'picked.pth')
+    expect((await openRange(picked)).path).toBe('picked.pth')
+    expect((await browser.openRange(picked)).path).toBe('picked.pth')
+    expect((await openRange(new Blob([bytes]))).path).toBe('file')
+    expect((await openRange(bytes)).path).toBe('bytes')
+  })
+
   it('reads beyond 4 GiB, and one piece of more than 2 GiB is no limit of positions', async () => {
     const path = join(folder, 'large')
     const file = await open(path, 'w')

@@ -25,6 +25,9 @@ export type RangeSource = string | Uint8Array | Blob
 /** The longest array of bytes that every engine makes, 4 GiB. */
 const longest = 2 ** 32
 
+/** What a file that was picked is called. */
+export const nameOf = (blob: Blob): string => ('name' in blob && typeof blob.name === 'string' ? blob.name : 'file')
+
 /** @throws FormatError unless `length` bytes at `offset` lie in the file, UnsupportedError when no array can hold them */
 export function checkRange(path: string, size: number, offset: number, length: number): void {
   const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0

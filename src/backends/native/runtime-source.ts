@@ -37,7 +37,7 @@ typedef struct {
   const void *params;
   int32_t tasks;
   char unused[36];
-  /* Tasks that were claimed from the front in the lower half, from the back in the upper. */
+  /* Tasks that were claimed by threads that begin in front, and in the upper half by those that begin in the middle. */
   _Atomic uint64_t claimed;
   _Atomic int32_t finished;
   char rest[52];
@@ -96,19 +96,17 @@ static void await_finished(pool *p, instruction *in) {
 }
 
 /*
- * The next task of a thread, -1 when there is none. Half of the threads take tasks from the front, the others from the back,
- * so that a part of a picture stays in the cache of the processor that computed it. Every second instruction begins in
- * the middle, where the one before ended.
+ * The next task of a thread, -1 when there is none. Half of the threads begin with the first task, the others in the
+ * middle, so that a part of a picture stays in the cache of the processor that computed it. Who is through with its half
+ * goes on with the last tasks of the other.
  */
-static inline int32_t claim(instruction *in, int32_t side, int32_t turned) {
-  const int64_t tasks = in->tasks;
-  const uint64_t old = atomic_fetch_add_explicit(&in->claimed, side ? (uint64_t)1 << 32 : 1, memory_order_relaxed);
-  const int64_t front = (uint32_t)old, back = old >> 32;
-  if (front + back >= tasks) return -1;
-  if (!turned) return side ? tasks - 1 - back : front;
-  const int64_t middle = tasks / 2;
-  if (side) return middle + back < tasks ? middle + back : middle + back - tasks;
-  return front < middle ? middle - 1 - front : middle - 1 - front + tasks;
+static inline int32_t claim(instruction *in, int32_t second) {
+  const int64_t tasks = in->tasks, middle = tasks / 2;
+  const uint64_t old = atomic_fetch_add_explicit(&in->claimed, second ? (uint64_t)1 << 32 : 1, memory_order_relaxed);
+  const int64_t first_half = (uint32_t)old, second_half = old >> 32;
+  if (first_half + second_half >= tasks) return -1;
+  if (!second) return first_half < middle ? first_half : tasks - 1 - (first_half - middle);
+  return middle + second_half < tasks ? middle + second_half : tasks - 1 - second_half;
 }
 
 static void walk(pool *p, job *j, int32_t index) {
@@ -119,7 +117,7 @@ static void walk(pool *p, job *j, int32_t index) {
     const uint64_t claimed = atomic_load_explicit(&in->claimed, memory_order_relaxed);
     if ((int64_t)(uint32_t)claimed + (int64_t)(claimed >> 32) < in->tasks) {
       for (;;) {
-        const int32_t task = claim(in, index & 1, i & 1);
+        const int32_t task = claim(in, index & 1);
         if (task < 0) break;
         in->kernel(task, in->buffers, in->params, scratch);
         done++;

@@ -1,3 +1,4 @@
+import { inflateRaw } from '#platform'
 import { FormatError } from '../../base/errors.ts'
 
 /**
@@ -12,8 +13,6 @@ export async function inflate(
   path: string,
   offset: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const result = new Uint8Array(most)
-  let length = 0
   const damaged = (got: string) =>
     new FormatError({
       where: path,
@@ -22,19 +21,28 @@ export async function inflate(
       expected: `at most ${most} bytes of zlib data`,
       fix: 'the file is damaged: get it again',
     })
-  const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream('deflate')).getReader()
-  for (;;) {
-    const { done, value } = await reader.read().catch((error: unknown) => {
-      throw damaged(error instanceof Error ? error.message : String(error))
-    })
-    if (done) return result.subarray(0, length)
-    if (length + value.length > most) {
-      await reader.cancel().catch(() => undefined)
-      throw damaged('more')
+  const end = data.length - 4
+  if (end < 2 || (data[0] & 15) !== 8 || (256 * data[0] + data[1]) % 31 !== 0) throw damaged('no zlib data')
+  const result = await inflateRaw(data.subarray(2, end), most)
+  if (result === undefined) throw damaged('data that are not deflate data')
+  if (result.length > most) throw damaged('more')
+  if (new DataView(data.buffer, data.byteOffset).getUint32(end) !== adler32(result)) throw damaged('another sum')
+  return result
+}
+
+/** The sum behind zlib data (RFC 1950, section 8.2). */
+function adler32(bytes: Uint8Array): number {
+  let [first, second] = [1, 0]
+  for (let i = 0; i < bytes.length; ) {
+    // So many bytes do not overflow 32 bits.
+    for (const end = Math.min(bytes.length, i + 3800); i < end; i++) {
+      first += bytes[i]
+      second += first
     }
-    result.set(value, length)
-    length += value.length
+    first %= 65521
+    second %= 65521
   }
+  return second * 65536 + first
 }
 
 /**

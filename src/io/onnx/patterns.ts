@@ -258,6 +258,12 @@ function meanAxes(g: Nodes, node: Node | undefined): number | undefined {
   return sorted.length > 0 && sorted.every((axis, i) => axis === -1 - i) ? sorted.length : undefined
 }
 
+/** Whether a mean is taken over the axis behind the batch alone, kept with an extent of 1: the channels of maps. */
+function isChannelMean(g: Nodes, node: Node): boolean {
+  const axes = attributeOf(node, 'axes')?.ints ?? Array.from(g.constant(node.input[1])?.data ?? [], Number)
+  return (attributeOf(node, 'keepdims')?.i ?? 1) === 1 && axes.length === 1 && axes[0] === 1
+}
+
 /** Scale and shift behind a normalised value: x · scale + shift. */
 function* affine(g: Nodes, end: Node): Generator<{ value: string; scale: string; shift: string }> {
   for (const [scaled, shift] of operands(end)) {
@@ -283,9 +289,16 @@ function layerNorm(g: Nodes, end: Node): Match | undefined {
       const own = difference.output[0]
       const isSquare = power?.opType === 'Pow' ? g.isScalar(power.input[1], 2) : power?.input[1] === own
       const axes = meanAxes(g, mean)
-      if (eps === undefined || power?.input[0] !== own || !isSquare) continue
-      if (axes === undefined || axes !== meanAxes(g, squares)) continue
+      if (eps === undefined || power?.input[0] !== own || !isSquare || squares === undefined) continue
       const [weight, moved] = [g.constant(scale), g.constant(shift)]
+      const ofChannels =
+        weight !== undefined && weight.dims.length > 1 && weight.dims.slice(1).every((one) => one === 1)
+      if (ofChannels && isChannelMean(g, mean) && isChannelMean(g, squares)) {
+        if (moved?.data.length !== weight.data.length) continue
+        const epsilon = attribute('epsilon', { f: eps })
+        return made(g, end, 'ChannelNormalization', [difference.input[0], scale, shift], [epsilon])
+      }
+      if (axes === undefined || axes !== meanAxes(g, squares)) continue
       if (weight?.dims.length !== axes || moved?.dims.length !== axes) continue
       const attributes = [attribute('axis', { i: -axes }), attribute('epsilon', { f: eps })]
       return made(g, end, 'LayerNormalization', [difference.input[0], scale, shift], attributes)

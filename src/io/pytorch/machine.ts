@@ -154,16 +154,22 @@ export class Machine {
     return new PyGlobal(`${now}.${name}`)
   }
   call(callee: PyValue, args: PyValue): void {
-    this.push(this.#rules.call(this.#callee(callee), this.#args(args), this.error))
+    this.push(this.#rules.call(this.#callee(callee), this.#args(args), this.#here()))
   }
   construct(type: PyValue, args: PyValue): void {
-    this.push(this.#rules.construct(this.#callee(type), this.#args(args), this.error))
+    this.push(this.#rules.construct(this.#callee(type), this.#args(args), this.#here()))
   }
   build(state: PyValue): void {
-    this.push(this.#rules.build(this.pop(), state, this.error))
+    this.push(this.#rules.build(this.pop(), state, this.#here()))
   }
   persistent(id: PyValue): void {
-    this.push(this.#rules.persistent(id, this.error))
+    this.push(this.#rules.persistent(id, this.#here()))
+  }
+
+  /** Errors at the present instruction, later too. */
+  #here(): ErrorHere {
+    const offset = this.#at
+    return (what, details) => this.#reader.error(what, { offset, ...details })
   }
 
   #callee(value: PyValue): PyGlobal {

@@ -195,6 +195,12 @@ describe.each(both)('openPytorch, the %s form', (form, save) => {
     expect(await refuse(tensorOf('0', floats, [5, 5]))).toMatch(
       /^FormatError: w\.pt: tensor 'a' does not fit its storage \(at byte offset \d+\)\.\n {2}got {7}shape \[5, 5\], strides \[5, 1\], offset 0\n/,
     )
+    const misfit = stateDict({ first: tensorOf('0', floats, [5, 5]), second: tensorOf('0', floats, [1]) })
+    const bytes = save(misfit, { '0': floats })
+    const second = bytes.findIndex((_, i) => new TextDecoder().decode(bytes.subarray(i, i + 6)) === 'second')
+    const offset = Number(/offset (\d+)/.exec(await messageOf(bytes))?.[1])
+    // The instruction that makes the first one, in front of the name of the second.
+    expect([offset < second, String.fromCharCode(bytes[offset])]).toEqual([true, 'R'])
     expect(await refuse(tensorOf('0', floats, [2], { offset: 23 }))).toContain('does not fit its storage')
     expect(await refuse(tensorOf('0', floats, [2], { strides: [24] }))).toContain('does not fit its storage')
     expect(await refuse(tensorOf('0', floats, [2 ** 30], { strides: [0] }))).toContain('does not fit its storage')

@@ -32,6 +32,8 @@ interface Contents {
 }
 
 const longestPickle = 2 ** 28
+/** Of one that is compressed: PyTorch writes none. */
+const longestUnpacked = 2 ** 24
 /** The number that legacy files begin with. */
 const magic = 0x1950a86a20f9469cfc6cn
 const legacyProtocol = 1001
@@ -158,7 +160,9 @@ async function byteOrder(range: RangeReader, entry: ZipEntry | undefined): Promi
 
 /** Of what is stored the sum is not looked at: PyTorch can be told not to compute it. */
 async function recordOf(range: RangeReader, entry: ZipEntry, limit: number): Promise<Uint8Array> {
-  return entry.stored && entry.size <= limit ? range.read(await entry.start(), entry.size) : entry.read(limit)
+  return entry.stored && entry.size <= limit
+    ? range.read(await entry.start(), entry.size)
+    : entry.read(Math.min(limit, longestUnpacked))
 }
 
 function compressed(path: string, name: string): UnsupportedError {

@@ -269,7 +269,7 @@ ignored     1: bn.num_batches_tracked`)
   })
 })
 
-describe('pytorchTurns', () => {
+describe('pytorchLayout', () => {
   it('leaves a flatten alone behind channels that were moved to the front', async () => {
     const input = [2, 3, 4]
     const plain = init(nn.sequential(nn.flatten(), ['fc', nn.linear(2)]), { input })
@@ -291,6 +291,18 @@ describe('pytorchTurns', () => {
       [...(await moved(x).data())].map((v) => v.toFixed(3)),
     )
     expect((await loadWeights(moved, file)).permuted[0].how).toBe('[out, in] to [in, out]')
+  })
+
+  it('says where features behind a flatten could not be followed', async () => {
+    const net = nn.sequential(nn.flatten(), ['half', nn.slice([[0, 12]])], ['fc', nn.linear(2)])
+    const file = fileOf({ 'fc.weight': [2, 12], 'fc.bias': [2] })
+    const report = await loadWeights(init(net, { input: [2, 3, 4] }), file)
+    expect(report.notes).toEqual([
+      'features behind a flatten were not followed through half (slice): weights behind it may be out of order',
+    ])
+    const mean = nn.sequential(nn.flatten(), nn.reduce('mean', [0], { keepDims: true }), ['fc', nn.linear(2)])
+    const means = await loadWeights(init(mean, { input: [2, 3, 4] }), fileOf({ 'fc.weight': [2, 1], 'fc.bias': [2] }))
+    expect(means.notes).toEqual([])
   })
 
   it('knows kernels inside layers that do not say how values go through them', async () => {

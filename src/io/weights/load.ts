@@ -4,7 +4,7 @@ import { type Shape, sameShape, showShape, sizeOf } from '../../base/shape.ts'
 import type { Model } from '../../nn/model.ts'
 import type { State } from '../../tensor/index.ts'
 import { toFloat32 } from '../safetensors.ts'
-import { pytorchTurns } from './layout.ts'
+import { pytorchLayout } from './layout.ts'
 import { type RenameRule, renamer, sharedPrefix } from './rename.ts'
 import type { StoredDType, StoredTensor, WeightLayout, WeightsFile } from './source.ts'
 import type { Turn } from './turn.ts'
@@ -179,12 +179,12 @@ function chooseLayout(
   notes: string[],
 ): { layout: WeightLayout; turns: ReadonlyMap<string, Turn> } {
   const layout = asked ?? file.layout
+  const guess = asked === undefined && file.layoutIsGuess === true
   if (layout !== 'pytorch') return { layout, turns: asTheyAre }
-  const turns = pytorchTurns(model)
-  if (asked !== undefined || file.layoutIsGuess !== true) return { layout, turns }
+  const { turns, notes: lost } = pytorchLayout(model)
   let turned = 0
   let unturned = 0
-  for (const [name, { shape }] of found) {
+  for (const [name, { shape }] of guess ? found : []) {
     const turn = turns.get(name)
     const here = places.get(name)?.shape ?? []
     if (turn === undefined || sameShape(turn.shape, here)) continue
@@ -195,9 +195,10 @@ function chooseLayout(
     notes.push(`the file does not say how values lie: channels last, since the shapes of ${unturned} tensors are so`)
     return { layout: 'juanji', turns: asTheyAre }
   }
-  if (turned === 0 && turns.size > 0 && found.size > 0) {
+  if (guess && turned === 0 && turns.size > 0 && found.size > 0) {
     notes.push("the file does not say how values lie, and shapes do not tell: channels first, as PyTorch's")
   }
+  notes.push(...lost)
   return { layout, turns }
 }
 

@@ -6,7 +6,7 @@ import { version } from '../../base/version.ts'
 import type { Model } from '../../nn/model.ts'
 import { type SafetensorsArray, type SafetensorsPiece, safetensorsPieces } from '../safetensors.ts'
 import { packFloat16 } from '../small-floats.ts'
-import { pytorchTurns } from './layout.ts'
+import { pytorchLayout } from './layout.ts'
 import type { WeightsFile } from './source.ts'
 import type { Turn } from './turn.ts'
 
@@ -79,7 +79,7 @@ export function weightTensors(model: Model, options: WriteWeightsOptions): Reado
   const { layout = 'pytorch', dtype = 'F32' } = options
   checkOneOf('layout', layout, ['pytorch', 'juanji'])
   checkOneOf('dtype', dtype, ['F32', 'F16', 'BF16'])
-  const turns = layout === 'pytorch' ? pytorchTurns(model) : asTheyAre
+  const turns = layout === 'pytorch' ? pytorchLayout(model).turns : asTheyAre
   const tensors = new Map<string, SafetensorsPiece>()
   for (const state of [...model.parameters, ...model.states]) {
     const turn = turns.get(state.name)

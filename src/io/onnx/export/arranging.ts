@@ -111,7 +111,10 @@ const take: OnnxExporter = ({ graph, name, inputs, options, output }) => {
   return graph.value(name, 'Gather', [graph.use(value), places], { axis: order.indexOf(axis) + 1 }, result)
 }
 
-/** Every sample has numbers of its own: the axis comes first, and rows of it are gathered. */
+/**
+ * Every sample has numbers of its own: the axis comes first, and rows of it are gathered. From a table that is the same for
+ * all samples, this is a Gather.
+ */
 const gather: OnnxExporter = (step: ExportStep): Value => {
   const { graph, name, inputs, options, output } = step
   const [data, indices] = inputs
@@ -119,6 +122,11 @@ const gather: OnnxExporter = (step: ExportStep): Value => {
   const axis = sampleAxis(options.axis as number, shape)
   const places = graph.natural(indices, name)
   const count = sampleShape(indices.layout).length
+  if (data.constant !== undefined && axis === 0) {
+    const table = graph.table(data)
+    const rows = graph.use(graph.batched(places, name))
+    return graph.value(name, 'Gather', [table, rows], { axis: 0 }, { type: data.type, layout: natural(output) })
+  }
   const others = shape.map((_, other) => other).filter((other) => other !== axis)
   const table = graph.batched(graph.inOrder(data, [axis, ...others], name), name)
   const whole = graph.node(`${name}/int64`, 'Cast', [graph.use(graph.batched(places, name))], { to: 7 })

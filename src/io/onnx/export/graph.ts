@@ -194,10 +194,18 @@ export class OnnxGraph {
 
   /** The name of a value's tensor. */
   use(value: Value): string {
-    const { constant, layout } = value
-    if (constant === undefined) return value.name
+    return value.constant === undefined ? value.name : this.#constantTensor(value, [1])
+  }
+
+  /** The tensor of numbers that depend on no input, without a batch. */
+  table(value: Value): string {
+    return this.#constantTensor(value, [])
+  }
+
+  #constantTensor({ constant, layout, type }: Value, batch: Shape): string {
+    const state = constant as State
     const turn = { view: layout.atoms, axes: layout.axes.flat() }
-    return this.parameter(constant, turn, [1, ...onnxShape(layout)], value.type, constant.name.replace(/\.value$/, ''))
+    return this.parameter(state, turn, [...batch, ...onnxShape(layout)], type, state.name.replace(/\.value$/, ''))
   }
 
   /** The extent of the batch, as a tensor of one number. */

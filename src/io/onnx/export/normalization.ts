@@ -64,7 +64,7 @@ const layerNorm: OnnxExporter = (step) => {
 const groupNorm: OnnxExporter = (step) => {
   const { graph, name, options } = step
   const x = graph.channelsFirst(step.inputs[0], name)
-  const [channels, ...spatial] = x.layout.axes.map((axis) => sizeOf(axis.map((atom) => x.layout.atoms[atom])))
+  const spatial = x.layout.axes.length - 1
   const groups = options.groups as number
   const epsilon = float(options.eps as number)
   if (graph.opset >= 21) {
@@ -76,10 +76,9 @@ const groupNorm: OnnxExporter = (step) => {
   const ones = graph.constant(`${name}/ones`, 'float', new Array<number>(groups).fill(1))
   const zeros = graph.constant(`${name}/zeros`, 'float', new Array<number>(groups).fill(0))
   const normal = graph.node(`${name}/normal`, 'InstanceNormalization', [grouped, ones, zeros], { epsilon })
-  const shape = graph.integers(`${name}/shape`, [0, channels, ...spatial])
-  const apart = node('apart', 'Reshape', normal, shape)
-  const scaled = node('scaled', 'Mul', apart, lastAxisParameter(step, 'weight', x, spatial.length))
-  return graph.value(name, 'Add', [scaled, lastAxisParameter(step, 'bias', x, spatial.length)], {}, x)
+  const apart = node('apart', 'Reshape', normal, node('shape', 'Shape', graph.use(x)))
+  const scaled = node('scaled', 'Mul', apart, lastAxisParameter(step, 'weight', x, spatial))
+  return graph.value(name, 'Add', [scaled, lastAxisParameter(step, 'bias', x, spatial)], {}, x)
 }
 
 const instanceNorm: OnnxExporter = (step) => {

@@ -4,7 +4,7 @@ import type { Layer } from '../../../nn/layer.ts'
 import type { Operator } from '../operator.ts'
 import { convolution } from './convolution.ts'
 import { linear } from './linear.ts'
-import { normalization } from './normalization.ts'
+import { channelNorm, normalization } from './normalization.ts'
 
 const pointwise = (layer: () => Layer): Operator => ({
   versions: [1],
@@ -21,5 +21,6 @@ export const fused = {
   Linear: { versions: [13], read: linear.MatMul.read },
   Conv: convolution.Conv,
   LayerNormalization: normalization.LayerNormalization,
+  ChannelNormalization: { versions: [1], read: channelNorm },
   GroupNormalization: { ...normalization.GroupNormalization, versions: [21] },
 } as const satisfies Readonly<Record<string, Operator>>

@@ -60,6 +60,18 @@ function layerNorm(node: NodeReader): Flow {
   return regrouped({ ...flow, ...made }, dimsOf(value)) as Flow
 }
 
+/** Over the channels of maps at each place; scale and shift are [channels, 1, …]. */
+export function channelNorm(node: NodeReader): Flow {
+  const value = node.flow(0)
+  if (node.known(1).dims.length !== value.axes.length - 1) {
+    throw node.unsupported('has a scale for another axis than the one that is normalised')
+  }
+  const { flow, layer, extents, order } = featuresOf(node, value, 1)
+  const weight = (i: number) => perFeature(node, node.known(i), extents, order)
+  const norm = nn.layerNorm({ eps: node.float('epsilon', 1e-5) })
+  return { ...flow, ...node.add(norm, [layer], { weight: weight(1), bias: weight(2) }) }
+}
+
 function instanceNorm(node: NodeReader): Flow {
   const { flow, groups, channels, from } = mapOf(node)
   const weights = {
