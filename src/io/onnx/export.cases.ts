@@ -125,10 +125,16 @@ const unaries: Readonly<Record<string, readonly [number, number]>> = {
   log1p: [-0.5, 3],
   reciprocal: [0.5, 3],
   tan: [-1, 1],
+  asin: [-1, 1],
+  acos: [-1, 1],
+  atan: [-40, 40],
+  asinh: [-40, 40],
+  acosh: [1, 40],
+  atanh: [-0.99, 0.99],
 }
 const unaryNames = [
   ...['abs', 'neg', 'sign', 'square', 'sqrt', 'rsqrt', 'reciprocal', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos'],
-  ...['tan', 'sinh', 'cosh', 'erf', 'floor', 'ceil', 'round'],
+  ...['tan', 'sinh', 'cosh', 'asin', 'acos', 'atan', 'asinh', 'acosh', 'atanh', 'erf', 'floor', 'ceil', 'round'],
 ] as nn.UnaryName[]
 const binaryNames = ['add', 'sub', 'mul', 'div', 'min', 'max', 'mod', 'fmod'] as nn.BinaryName[]
 const comparisons = [

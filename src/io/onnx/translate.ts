@@ -142,7 +142,6 @@ export function translate(of: Translated, whole: boolean): Translation {
     external: of.external,
   }
   if (order.note !== undefined) network.notes.push(order.note)
-  if (input.bytes) network.notes.push('input of bytes: u8 as it is, or f32 from 0 to 255')
   if (opset > newestOpset) network.notes.push(`opset ${opset} is newer than any known: read as opset ${newestOpset}`)
   const values = new Map<string, Value>(of.constants)
   values.set(input.name, network.input)
