@@ -13,7 +13,7 @@ describe('hostile ONNX files', () => {
     'never do harm, whatever operator they hold',
     async () => {
       const { read } = await expectHostileSafe((bytes) => importOnnx(bytes), files, { count: 4000, path: 'ONNX model' })
-      expect(read).toBeGreaterThan(400)
+      expect(read).toBeGreaterThan(200)
     },
     hostileTimeoutMs,
   )

@@ -5,6 +5,7 @@ import { type Shape, sizeOf } from '../../base/shape.ts'
 import { init, type PictureNormalization } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { besideModel, readExternal } from './external.ts'
+import { withoutFunctions } from './functions.ts'
 import { MixesSamples } from './operator.ts'
 import { type TakenPictures, takePictures } from './pictures.ts'
 import { MessageReader } from './read-message.ts'
@@ -145,10 +146,12 @@ export function readOnnx(
     const value = readTensor(reader, tensor, external.get(tensor))
     constants.set(name, asInitializer(value, name))
   }
-  const input = inputOf(reader, graph, constants, options)
+  const nodes = withoutFunctions(reader, graph.node, file.functions)
+  const input = inputOf(reader, graph, nodes, constants, options)
   const output = outputOf(reader, graph, options)
-  const taken = takePictures(graph, constants, input.name)
-  const of: Translated = { reader, graph: taken?.graph ?? graph, opset, constants, input, output, external, bytes }
+  const taken = takePictures(graph, nodes, constants, input.name)
+  const left = taken?.nodes ?? nodes
+  const of: Translated = { reader, graph, nodes: left, opset, constants, input, output, external, bytes }
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
   const notes = [
@@ -156,8 +159,15 @@ export function readOnnx(
     ...noteOf(taken),
     ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`]),
   ]
-  return { translation: { ...translation, notes }, format: formatOf(file, opset), pictures: taken?.pictures }
+  return {
+    translation: { ...translation, notes },
+    format: formatOf(file, opset),
+    pictures: taken?.pictures ?? (input.bytes ? bytesAsTheyAre : undefined),
+  }
 }
+
+/** 0 … 255. */
+const bytesAsTheyAre: PictureNormalization = { mean: 0, std: 1 / 255 }
 
 function noteOf(taken: TakenPictures | undefined): string[] {
   if (taken === undefined) return []
@@ -201,6 +211,7 @@ function formatOf(file: Message<'Model'>, opset: number): string {
 function inputOf(
   reader: MessageReader,
   graph: Message<'Graph'>,
+  nodes: readonly Message<'Node'>[],
   constants: Map<string, Known>,
   { input, values = {} }: ImportOnnxOptions,
 ): GraphInput {
@@ -219,7 +230,7 @@ function inputOf(
     constants.set(name, givenValue(reader, info, given))
   }
   const left = open.filter(({ name = '' }) => !constants.has(name))
-  if (left.length === 1) return graphInput(reader, graph, left[0], input)
+  if (left.length === 1) return graphInput(reader, nodes, left[0], input)
   const list = left.map(({ name = '' }) => name).join(', ')
   throw new UnsupportedError({
     where: reader.path,

@@ -8,8 +8,8 @@ type Graph = Message<'Graph'>
 type Node = Message<'Node'>
 
 export interface TakenPictures {
-  /** The same without the nodes whose work the model does. */
-  readonly graph: Graph
+  /** The graph's without those whose work the model does. */
+  readonly nodes: readonly Node[]
   readonly pictures: PictureNormalization
 }
 
@@ -33,11 +33,13 @@ function each(a: readonly number[], b: readonly number[], of: (a: number, b: num
 
 /**
  * What a graph does first with an input of bytes: casts, transposes, and products and sums with constants.
+ * @param nodes in the order of the graph
  * @param constants initializers by name
  * @returns undefined where the input is none of pictures in bytes
  */
 export function takePictures(
   graph: Graph,
+  nodes: readonly Node[],
   constants: ReadonlyMap<string, Known>,
   input: string,
 ): TakenPictures | undefined {
@@ -50,7 +52,7 @@ export function takePictures(
   const done = new Map<Node, Node>()
   let at = input
   for (;;) {
-    const takers = graph.node.filter((node) => node.input.includes(at))
+    const takers = nodes.filter((node) => node.input.includes(at))
     const [node] = takers
     if (takers.length !== 1 || node.output.length !== 1) break
     const step = Object.hasOwn(steps, node.opType ?? '') ? steps[node.opType as string] : undefined
@@ -77,7 +79,7 @@ export function takePictures(
     return rounded.every((value) => value === rounded[0]) ? rounded[0] : rounded
   }
   return {
-    graph: { ...graph, node: graph.node.map((node) => done.get(node) ?? node) },
+    nodes: nodes.map((node) => done.get(node) ?? node),
     pictures: { mean: short(mean), std: short(std) },
   }
 }
