@@ -16,8 +16,8 @@ import { cases as image } from '../src/ops/image.cases.ts'
 import * as ops from '../src/ops/index.ts'
 import { cases as losses } from '../src/ops/loss.cases.ts'
 import { matmulCases } from '../src/ops/matmul.cases.ts'
-import { cases as norms } from '../src/ops/norm.cases.ts'
-import { poolCases } from '../src/ops/pool.cases.ts'
+import { localCases, cases as norms } from '../src/ops/norm.cases.ts'
+import { composedPoolCases, poolCases } from '../src/ops/pool.cases.ts'
 import { cases as random } from '../src/ops/random.cases.ts'
 import { cases as rearrangements } from '../src/ops/rearrange.cases.ts'
 import { cases as reductions } from '../src/ops/reduce.cases.ts'
@@ -50,6 +50,7 @@ const families: readonly (readonly [string, readonly OpCase[]])[] = [
   ['image', image],
   ['matmul', matmulCases],
   ['pool', poolCases],
+  ['composed', [...composedPoolCases, ...localCases]],
   ['more convolutions', moreConvCases],
   ['rearrange', rearrangements],
   ['resize', resizes],

@@ -207,7 +207,8 @@ const steps: OpCase[] = [
   },
 ]
 
-const local: OpCase[] = [
+/** Local response normalisation, which is put together of several ops. */
+export const localCases: readonly OpCase[] = [
   [[2, 3, 4, 9], { alpha: 0.7, beta: 0.6, k: 1.5 }],
   [[5, 3], { size: 4, alpha: 0.9, beta: 0.75, k: 2 }],
   [[2, 17, 6], { size: 1, alpha: 1, beta: 1 }],
@@ -231,4 +232,4 @@ const local: OpCase[] = [
   } satisfies OpCase
 })
 
-export const cases: readonly OpCase[] = [...batch, ...stats, ...layer, ...group, ...local, ...steps]
+export const cases: readonly OpCase[] = [...batch, ...stats, ...layer, ...group, ...steps]

@@ -261,4 +261,10 @@ function several(): OpCase[] {
   ]
 }
 
-export const poolCases: readonly OpCase[] = several()
+const all = several()
+const isComposed = ({ name }: OpCase) => /3d|avgPool.*ceil/.test(name)
+
+/** Cases of one op each. */
+export const poolCases: readonly OpCase[] = all.filter((record) => !isComposed(record))
+/** Pools that are put together of several ops: volumes, and means of windows that hang over. */
+export const composedPoolCases: readonly OpCase[] = all.filter(isComposed)

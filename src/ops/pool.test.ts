@@ -5,12 +5,12 @@ import { evaluate } from '../engine/index.ts'
 import { dataNode, inputNode, type Node } from '../graph/node.ts'
 import { testDevices } from '../testing/each-backend.ts'
 import { checkCaseGradients, runCase } from '../testing/run-case.ts'
-import { poolCases } from './pool.cases.ts'
+import { composedPoolCases, poolCases } from './pool.cases.ts'
 import { type AvgPoolOptions, avgPool, globalAvgPool, maxPool, type PoolOptions } from './pool.ts'
 
 for (const device of testDevices) {
   test(`cases on ${device.name}`, async () => {
-    for (const record of poolCases) await runCase(record, await device.get())
+    for (const record of [...poolCases, ...composedPoolCases]) await runCase(record, await device.get())
   })
 
   test(`PyTorch's numbers on ${device.name}`, async () => {
@@ -34,8 +34,9 @@ for (const device of testDevices) {
   })
 }
 
-test.each(poolCases.map((c) => [c.name, c] as const))('gradients of %s', async (_name, record) =>
-  checkCaseGradients(record),
+test.each([...poolCases, ...composedPoolCases].map((c) => [c.name, c] as const))(
+  'gradients of %s',
+  async (_name, record) => checkCaseGradients(record),
 )
 
 describe('what is refused', () => {
