@@ -40,7 +40,7 @@ export function withModelFileOptions(command: Command): Command {
     )
     .option('--input <shape>', 'shape of a sample, where a file leaves it open: 224x224x3', readShape)
     .option('--classes <n>', 'number of classes, together with --arch', wholeNumber(1))
-    .option('--output <name>', 'which of several outputs comes out')
+    .option('--output <tensor>', 'which of several outputs comes out')
     .option(
       '--rename <from=to>',
       'weights alone: names that begin with one text begin with another in the model; may be repeated',
@@ -70,14 +70,17 @@ const normalizations: Readonly<Record<string, PictureNormalization>> = {
   imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
 }
 
+export const normalizationNames: readonly string[] = Object.keys(normalizations)
+
 /** A reader for options that say how pictures are normalised. */
 export function readNormalization(text: string): PictureNormalization {
   if (Object.hasOwn(normalizations, text)) return normalizations[text]
   const [mean, std, ...more] = text.split('/').map((part) => part.split(',').map(Number))
   const fits = [mean, std].every((list) => list?.every(Number.isFinite))
   if (!fits || more.length > 0 || std.some((value) => value <= 0)) {
-    const names = Object.keys(normalizations).join(', ')
-    throw new InvalidArgumentError(`expected ${names}, or mean and deviation such as 0.1307/0.3081.`)
+    throw new InvalidArgumentError(
+      `expected ${normalizationNames.join(', ')}, or mean and deviation such as 0.1307/0.3081.`,
+    )
   }
   return { mean: mean.length === 1 ? mean[0] : mean, std: std.length === 1 ? std[0] : std }
 }

@@ -15,7 +15,18 @@ import { readSpec } from './spec.ts'
 
 const architectures = Object.keys(models.architectures)
 const program = makeProgram(openScreen(80, 24).io, { begun: false, verbose: false, json: false })
-const commandNames = ['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion', 'help']
+const commandNames = [
+  'train',
+  'evaluate',
+  'predict',
+  'summary',
+  'explain',
+  'convert',
+  'bench',
+  'doctor',
+  'completion',
+  'help',
+]
 
 const has = (command: string) => spawnSync(command, ['--version']).status === 0
 /** Shells that are here; the others' tests say why they are skipped. */

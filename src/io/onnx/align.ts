@@ -66,8 +66,8 @@ export function align(node: NodeReader, given: readonly Value[]): Aligned {
   })
   const knowns = values.filter((value) => value.kind === 'known')
   for (const value of knowns) checkKnown(node, value, cuts, rank, flows)
-  const keys = orderOf(flows, cutsWith(cuts, knowns, rank))
   const full = cutsWith(cuts, knowns, rank)
+  const keys = orderOf(flows, full)
   const slots = slotsOf(flows, keys)
   let next = 0
   const layers = values.map((value) => {

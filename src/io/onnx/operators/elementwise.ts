@@ -44,15 +44,16 @@ export function joinTwo(node: NodeReader, op: BinaryName, a: Value, b: Value): F
 
 const commutative = new Set<string>(['add', 'mul', 'min', 'max', 'equal', 'notEqual', 'and', 'or', 'xor'])
 
+const largest = 3.4028234663852886e38
+
+/** A number becomes an option; infinite ones, as masks add them, the largest there are. */
 function scalarLayer(node: NodeReader, op: BinaryName, value: Known, reversed: boolean) {
-  const number = node.plain(value.data[0])
-  if (!Number.isFinite(number))
-    throw node.unsupported('computes with a constant that is not finite', { got: String(number) })
+  const number = Math.min(largest, Math.max(-largest, node.plain(value.data[0])))
+  if (Number.isNaN(number)) throw node.unsupported('computes with a constant that is not a number')
   const reverse = reversed && !commutative.has(op)
   return nn.scalar(op, number, reverse ? { reverse } : {})
 }
 
-/** Numbers of whole numbers are cut, floats are not. */
 const divide: Combine = (a, b) => a / b
 const modulo: Combine = (a, b) => a - Math.floor(a / b) * b
 

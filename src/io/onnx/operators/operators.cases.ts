@@ -99,6 +99,8 @@ const elementwise: readonly OnnxCase[] = [
   ...two('Mul'),
   ...two('Div', [0.5, 2]),
   ...two('Pow', [0.3, 2]),
+  one('Min', flat, ['x', scalar(Number.POSITIVE_INFINITY)]),
+  one('Max', flat, ['x', scalar(Number.NEGATIVE_INFINITY)], {}, { fixed: true }),
   one('Pow', map, ['x', scalar(2)]),
   one('Pow', map, ['x', scalar(3)], {}, { opset: 7 }),
   one('Mod', map, [w([5], 0.4, 2)], { fmod: 1 }),
