@@ -118,7 +118,6 @@ export {
   modelFormat,
   nextRunFolder,
   onnxOperators,
-  openAnyWeights,
   openKerasWeights,
   openModel,
   openWeights,

@@ -3,7 +3,7 @@ import { runOnnx } from '../../../test/onnx-runtime.ts'
 import type { TypedArray } from '../../base/dtype.ts'
 import { type Shape, sameShape, sizeOf } from '../../base/shape.ts'
 import { layerTypes } from '../../nn/from-json.ts'
-import type * as nn from '../../nn/index.ts'
+import * as nn from '../../nn/index.ts'
 import { init, type Model } from '../../nn/model.ts'
 import { compile, type Tensor, tensor } from '../../tensor/index.ts'
 import { exporters } from './export/layers.ts'
@@ -110,5 +110,25 @@ describe('every layer', () => {
     await expectSame(model, bytes, one)
     const nodes = open(bytes).graph?.node ?? []
     expect(nodes.filter(({ opType }) => opType === 'Transpose')).toHaveLength(one.transposes ?? 0)
+  })
+
+  // Where axes, Gelu, norms and transforms are written otherwise.
+  it.each([13, 22])('in opset %i too', async (opset) => {
+    for (const one of exportCases) {
+      const model = await modelOf(one.layer, one.input)
+      const bytes = await exportOnnx(model, { opset }).catch((error: Error) => {
+        if (error.message.includes(`needs opset`)) return undefined
+        throw error
+      })
+      if (bytes !== undefined) await expectSame(model, bytes, one)
+    }
+  })
+
+  it('that needs a higher opset gets it, or says so', async () => {
+    const model = await modelOf(nn.pad([[1, 1], [0, 0], [0, 0]], { mode: 'wrap' }), [4, 4, 2]) // biome-ignore format: pads on a line
+    expect(open(await exportOnnx(model)).opsetImport[0].version).toBe(19)
+    await expect(exportOnnx(model, { opset: 17 })).rejects.toThrow(
+      "exportOnnx: a border of mode 'wrap' needs opset 19.\n  got       opset 17\n  expected  opset 19 or higher\n  fix       leave the opset out: then the lowest one that has all operators is taken",
+    )
   })
 })

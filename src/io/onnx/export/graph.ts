@@ -217,7 +217,10 @@ export class OnnxGraph {
   batch(): string {
     const known = this.#known.get('batch')
     if (known !== undefined) return known
-    const name = this.node('batch', 'Shape', [this.#input], { start: 0, end: 1 })
+    const name =
+      this.opset >= 15
+        ? this.node('batch', 'Shape', [this.#input], { start: 0, end: 1 })
+        : this.node('batch', 'Gather', [this.node('batch/shape', 'Shape', [this.#input]), this.integers('first', [0])])
     this.#known.set('batch', name)
     return name
   }

@@ -132,7 +132,8 @@ function wantedExtents(node: NodeReader, dims: readonly Element[], asked: ArrayL
       // What is the same for every sample needs no batch: it is repeated where it is used.
       if (own === 1 && wanted.times === 1) return 1
     } else if (own === 1 || wanted === 1 || own === wanted) {
-      return own === 1 ? wanted : own
+      const extent = own === 1 ? wanted : own
+      if (Number.isSafeInteger(extent) && extent >= 1) return extent
     }
     throw node.error('the value cannot be expanded', {
       got: `${showElements(dims)} to ${showElements(asked)}`,
