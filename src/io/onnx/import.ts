@@ -149,8 +149,8 @@ export function readOnnx(
   const nodes = withoutFunctions(reader, graph.node, file.functions)
   const input = inputOf(reader, graph, nodes, constants, options)
   const output = outputOf(reader, graph, options)
-  const taken = takePictures(graph, nodes, constants, input.name)
-  const left = taken?.nodes ?? nodes
+  const taken = takePictures({ ...graph, node: nodes }, constants, input.name)
+  const left = taken?.graph.node ?? nodes
   const of: Translated = { reader, graph, nodes: left, opset, constants, input, output, external, bytes }
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
@@ -162,12 +162,12 @@ export function readOnnx(
   return {
     translation: { ...translation, notes },
     format: formatOf(file, opset),
-    pictures: taken?.pictures ?? (input.bytes ? bytesAsTheyAre : undefined),
+    pictures: taken?.pictures ?? bytesAsTheyAre(input),
   }
 }
 
-/** 0 … 255. */
-const bytesAsTheyAre: PictureNormalization = { mean: 0, std: 1 / 255 }
+/** A model scales bytes to 0 … 1 on entry; this takes it back. */
+const bytesAsTheyAre = ({ bytes }: GraphInput) => (bytes ? { mean: 0, std: 1 / 255 } : undefined)
 
 function notesOfBytes({ bytes }: GraphInput, taken: TakenPictures | undefined): string[] {
   if (taken === undefined) return bytes ? ['input of bytes: u8 as it is, or f32 from 0 to 255'] : []

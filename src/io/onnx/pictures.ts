@@ -8,8 +8,8 @@ type Graph = Message<'Graph'>
 type Node = Message<'Node'>
 
 export interface TakenPictures {
-  /** The graph's without those whose work the model does. */
-  readonly nodes: readonly Node[]
+  /** The same without the nodes whose work the model does. */
+  readonly graph: Graph
   readonly pictures: PictureNormalization
 }
 
@@ -36,13 +36,11 @@ function each(a: readonly number[], b: readonly number[], of: (a: number, b: num
 
 /**
  * What a graph does first with an input of bytes: casts, transposes, and products and sums with constants.
- * @param nodes in the order of the graph
  * @param constants initializers by name
  * @returns undefined where the input is none of pictures in bytes
  */
 export function takePictures(
   graph: Graph,
-  nodes: readonly Node[],
   constants: ReadonlyMap<string, Known>,
   input: string,
 ): TakenPictures | undefined {
@@ -54,15 +52,15 @@ export function takePictures(
   let affine: Affine = { scale: [1], shift: [0] }
   const done = new Map<Node, Node>()
   let at = input
-  for (let count = 0; count < longest; count++) {
-    const takers = nodes.filter((node) => node.input.includes(at))
+  for (let step = 0; step < longest; step++) {
+    const takers = graph.node.filter((node) => node.input.includes(at))
     const [node] = takers
     if (takers.length !== 1 || node.output.length !== 1) break
-    const step = Object.hasOwn(steps, node.opType ?? '') ? steps[node.opType as string] : undefined
-    if (step !== undefined) {
+    const change = Object.hasOwn(steps, node.opType ?? '') ? steps[node.opType as string] : undefined
+    if (change !== undefined) {
       const by = constantOf(graph, constants, node, at, channels, channelsFirst)
       if (by === undefined) break
-      affine = step(affine, by)
+      affine = change(affine, by)
       done.set(node, { ...node, opType: 'Identity', input: [at], attribute: [] })
     } else if (node.opType === 'Transpose') {
       const perm = node.attribute.find(({ name }) => name === 'perm')?.ints ?? []
@@ -82,7 +80,7 @@ export function takePictures(
     return rounded.every((value) => value === rounded[0]) ? rounded[0] : rounded
   }
   return {
-    nodes: nodes.map((node) => done.get(node) ?? node),
+    graph: { ...graph, node: graph.node.map((node) => done.get(node) ?? node) },
     pictures: { mean: short(mean), std: short(std) },
   }
 }
