@@ -21,7 +21,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { compile, createDevice, init, type Model, models, State, type Tensor, useDevice } from '../src/index.ts'
+import { compile, createDevice, init, type Model, models, type Tensor, tensor, useDevice } from '../src/index.ts'
 import { exportOnnx } from '../src/io/onnx/export.ts'
 import { processorName } from '../src/platform/node.ts'
 import { median } from './ratios.ts'
@@ -97,9 +97,10 @@ async function serveOurs(work: Work, threads: number, backend: string): Promise<
   const device = await createDevice({ backend: backend as 'native', threads })
   await useDevice(device)
   const model = await modelOf(work)
-  const x = new State('x', [work.batch, side, side, 3], samples(work.batch, false))
-  const forward = compile(() => model(x.value))
-  serve(`juanji ${backend}`, async () => (await (forward() as Promise<Tensor>)).data())
+  // The batch is an argument on both sides: what is made of the weights alone is made once.
+  const x = tensor(samples(work.batch, false), [work.batch, side, side, 3])
+  const forward = compile((images: Tensor) => model(images))
+  serve(`juanji ${backend}`, async () => (await forward(x)).data())
 }
 
 interface Runtime {
@@ -127,11 +128,16 @@ function start(...args: readonly string[]): ChildProcess {
   return child
 }
 
-const ask = (child: ChildProcess, runs: number): Promise<Answer> =>
-  new Promise((resolve) => {
+/** Threads that wait for work spin for a while and would take a processor from whose turn is next. */
+const pauseMs = 300
+
+async function ask(child: ChildProcess, runs: number): Promise<Answer> {
+  await new Promise((resolve) => setTimeout(resolve, pauseMs))
+  return new Promise((resolve) => {
     child.once('message', (answer) => resolve(answer as Answer))
     child.send({ runs } satisfies Question)
   })
+}
 
 async function compare(name: string, options: Options): Promise<void> {
   const work = works[name]

@@ -118,7 +118,6 @@ export {
   modelFormat,
   nextRunFolder,
   onnxOperators,
-  openAnyWeights,
   openKerasWeights,
   openModel,
   openWeights,
@@ -135,6 +134,7 @@ export {
 } from './io/index.ts'
 export * as models from './models/index.ts'
 // Networks.
+export { layerFromJson, layerTypes } from './nn/from-json.ts'
 export * as nn from './nn/index.ts'
 export type { Description, InitOptions, Model, PictureNormalization } from './nn/model.ts'
 export { describe, init } from './nn/model.ts'

@@ -68,8 +68,18 @@ describe('a trained model goes out and comes back', () => {
   it('as ONNX that takes bytes', async () => {
     const expected = await trained()
     expect((await juanji(['convert', at('model'), at('bytes.onnx'), '--preprocessing'])).code).toBe(0)
-    const { model } = await openModel(at('bytes.onnx'))
+    const { model, imported } = await openModel(at('bytes.onnx'))
     close(await model(pictures).data(), expected)
+    // The numbers are the model's, not parameters that training would change.
+    expect(model.pictures).toEqual({ mean: [0.4, 0.5, 0.6], std: 0.25 })
+    expect(model.parameters.map(({ name }) => name)).toContain('conv.weight')
+    expect(model.parameterCount).toBe(394)
+    expect(imported?.notes).toContain('bytes are normalised by the model itself: mean 0.4, 0.5, 0.6, deviation 0.25')
+    const last = await juanji(['convert', at('model'), at('last.onnx'), '--preprocessing', '--channels-last'])
+    expect(last.code).toBe(0)
+    const other = await openModel(at('last.onnx'))
+    close(await other.model(pictures).data(), expected)
+    expect(other.model.pictures).toEqual({ mean: [0.4, 0.5, 0.6], std: 0.25 })
   })
 
   it('as safetensors, as PyTorch has them', async () => {
@@ -174,7 +184,7 @@ describe('wrong usage', () => {
       ['convert', 'nothing.onnx', 'other'],
       `ConfigError: nothing.onnx: there is no such file or folder.
   expected  a model folder, or a file that ends in .onnx, .keras, .h5, .hdf5, model.json, .safetensors, .safetensors.index.json, .pt, .pth, .th, .bin, .ckpt, .weights.h5
-  fix       check the path
+  fix       check the path, or train a model: juanji train digits
 `,
     ],
     [

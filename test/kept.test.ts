@@ -15,7 +15,7 @@ import {
   valueAndGrad,
 } from '../src/index.ts'
 import { add, conv2d, matmul, mul } from '../src/ops/index.ts'
-import { testDevices } from '../src/testing/each-backend.ts'
+import { choosing, testDevices } from '../src/testing/each-backend.ts'
 
 const input = [8, 8, 4]
 /** Convolutions by Winograd, of single channels, with strides and of 1×1, each with a normalisation; a product. */
@@ -59,11 +59,13 @@ afterEach(async () => {
   await useDevice(previous)
 })
 
-const devices: readonly (readonly [string, () => Promise<Device>])[] = [
-  ...testDevices
-    .filter(({ name }) => name.endsWith('2 threads') || name === 'interpreter f32')
-    .map(({ name, get }) => [name, () => get()] as const),
-]
+/** Winograd wherever it applies, or nowhere: what is kept must not decide the bits by deciding the algorithm. */
+const devices: readonly (readonly [string, () => Promise<Device>])[] = testDevices
+  .filter(({ name }) => name.endsWith('2 threads') || name === 'interpreter f32')
+  .flatMap((test) => [
+    [test.name, () => choosing(test, { algorithm: 'winograd4' })] as const,
+    [`${test.name}, precise`, () => choosing(test, { precise: true })] as const,
+  ])
 
 describe.each(devices)('%s', (_name, get) => {
   it.each(['f32', 'bf16'] as const)('gives the bits of a program that keeps nothing, %s', async (precision) => {

@@ -146,4 +146,21 @@ describe('nets of every kind', () => {
     )
     await expectRoundTrip(net, [16, 16, 3])
   })
+
+  it.each(['channels-first', 'channels-last'] as const)(
+    'bytes that are normalised in the graph, %s',
+    async (inputLayout) => {
+      const model = await modelOf(models.lenet5({ classes, input: [32, 32, 3] }), [32, 32, 3])
+      model.pictures = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+      const bytes = await exportOnnx(model, { inputLayout, preprocessing: { dtype: 'u8' }, classes: ['a', 'b', 'c'] })
+      const { model: back, classes: names } = await importOnnx(bytes)
+      const x = tensor(
+        Uint8Array.from({ length: batch * 32 * 32 * 3 }, (_, i) => (i * 37) % 256),
+        [batch, 32, 32, 3],
+      )
+      const [expected, found] = [await outputsOf(model, x), await outputsOf(back, x)]
+      for (const [i, value] of expected.entries()) expect(found[i]).toBeCloseTo(value, 5)
+      expect(names).toEqual(['a', 'b', 'c'])
+    },
+  )
 })

@@ -55,11 +55,11 @@ describe('the tarball', () => {
       .filter((file) => file.startsWith('src/'))
       .map((file) => file.slice('src/'.length, -'.ts'.length))
     const inDist = (end: string) => [...files.keys()].filter((file) => file.startsWith('dist/') && file.endsWith(end))
-    // The command, the machine room and file formats are there without their sources.
+    // The command, the machine room, file formats and data are there without their sources.
     const built = (end: string) => modules.map((name) => `dist/${name}${end}`).sort()
     expect(inDist('.js.map').sort()).toEqual(built('.js.map'))
     const code = inDist('.js').filter(
-      (file) => !/^dist\/(cli|kernel|backends|schedule|graph|ops|autodiff|engine|platform|io)\//.test(file),
+      (file) => !/^dist\/(cli|kernel|backends|schedule|graph|ops|autodiff|engine|platform|io|data)\//.test(file),
     )
     expect(code.sort()).toEqual(built('.js'))
     const declarations = reachable('dist/index.d.ts', 'dist/testing/index.d.ts', 'dist/platform/node.d.ts')

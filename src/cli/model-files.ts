@@ -134,13 +134,18 @@ function refuseUnused(path: string, { format }: OpenedModel, choice: ModelFileCh
     tfjs: ['arch', 'classes', 'loose', 'rename'],
     weights: ['output'],
   } as const
+  const where: { readonly [name: string]: string } = {
+    output: 'a file that has several outputs',
+    input: 'an architecture, or a file that leaves extents open',
+    classes: 'an architecture, or a file of weights alone',
+  }
   const given = unused[format].find((name) => choice[name] !== undefined)
   if (given === undefined) return
   throw new ConfigError({
     where: `--${given}`,
     what: format === 'juanji' ? 'a trained model has its own' : 'the file itself says it',
     got: `--${given} with ${path}`,
-    expected: `this option together with a file ${given === 'output' ? 'that has several outputs' : 'of weights alone'}`,
+    expected: `this option together with ${where[given] ?? 'a file of weights alone'}`,
     fix: `leave --${given} out`,
   })
 }

@@ -27,6 +27,20 @@ function hostValues({ initial, dtype, size }: Variable): TypedArray {
   return values
 }
 
+/** How often values of any Variable were replaced. */
+let writes = 0
+
+/** Notes that the values of these Variables are being replaced: what was made of them is old. */
+export function noteWrites(variables: readonly Variable[]): void {
+  if (variables.length > 0) writes++
+  for (const variable of variables) variable.version++
+}
+
+/** Grows when any Variable is written: a program that sees no change need not look at each of its own. */
+export function writesSoFar(): number {
+  return writes
+}
+
 /** Elements that are made and carried over at a time. */
 const pieceSize = 16_384
 
@@ -218,7 +232,7 @@ export class Device {
   /** Replaces the values of a Variable. `values` is copied. */
   static async write(variable: Variable, values: TypedArray): Promise<void> {
     const home = homes.get(variable)
-    variable.version++
+    noteWrites([variable])
     if (home === undefined) {
       variable.initial = values.slice()
       return

@@ -6,7 +6,7 @@ import { sizeOf } from '../base/shape.ts'
 import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.ts'
 import { type Assignment, type Plan, type PlannedCall, type Region, schedule } from '../schedule/index.ts'
 import { debugPlan, debugRun } from './debug.ts'
-import type { Device } from './device.ts'
+import { type Device, noteWrites, writesSoFar } from './device.ts'
 import { type ArgumentType, memoryOf, type PlannedMemory } from './memory.ts'
 
 /** The calls of a program with their kernels. */
@@ -29,12 +29,16 @@ class Holdings {
   tables: Tables | undefined
   /** Versions of the Variables that what is kept was made of; undefined where nothing is kept yet. */
   keptVersions: readonly number[] | undefined
+  /** Writes to any Variable when these versions were last compared. */
+  comparedAt = 0
   readonly blocks = new Map<number, Block>()
 }
 
 export class Program {
   readonly plan: Plan
   readonly device: Device
+  /** Regions of what runs every time. */
+  readonly #needed: readonly number[]
   readonly #holdings = new Holdings()
   /**
    * Goes when the program goes. What is registered outlives every collection of young objects: registering the program
@@ -50,6 +54,8 @@ export class Program {
   ) {
     this.device = device
     this.plan = schedule(outputs, assignments, device.target, { ...device.choice, precision })
+    const read = this.plan.calls.flatMap(({ places }) => places.map(({ region }) => region))
+    this.#needed = [...new Set(read)].sort((a, b) => a - b)
     const holdings = this.#holdings
     device.whenAbandoned(this.#anchor, () => release(device, holdings))
   }
@@ -77,10 +83,11 @@ export class Program {
     const { plan, device } = this
     const { backend } = device
     const tables = await this.#load()
-    const bound = await this.#bindAll(inputs, data)
-    for (const variable of plan.assigned) variable.version++
+    const renews = this.#isOld()
+    const bound = await this.#bindAll(inputs, data, renews)
+    noteWrites(plan.assigned)
     try {
-      await this.#refresh(tables, bound)
+      if (renews) await this.#renew(tables, bound)
       await debugRun(plan.calls.length, () => backend.run(tables.run, bound))
     } catch (error) {
       // A kernel could not be compiled: the next run asks for it anew.
@@ -96,19 +103,25 @@ export class Program {
     return results
   }
 
-  /** Computes what is kept when there is nothing yet, or when it was made of values that a Variable no longer has. */
-  async #refresh({ prologue }: Tables, bound: readonly Block[]): Promise<void> {
-    if (prologue === undefined) return
-    const { keptFrom } = this.plan
+  /** Whether what is kept is not there yet, or was made of values that a Variable no longer has. */
+  #isOld(): boolean {
+    const { plan } = this
     const holdings = this.#holdings
-    if (
-      holdings.keptVersions !== undefined &&
-      keptFrom.every(({ version }, i) => version === holdings.keptVersions?.[i])
-    )
-      return
-    const versions = keptFrom.map(({ version }) => version)
+    if (plan.prologue.length === 0) return false
+    const { keptVersions, comparedAt } = holdings
+    if (keptVersions === undefined) return true
+    holdings.comparedAt = writesSoFar()
+    return comparedAt !== holdings.comparedAt && plan.keptFrom.some(({ version }, i) => version !== keptVersions[i])
+  }
+
+  /** Computes what is kept. */
+  async #renew({ prologue }: Tables, bound: readonly Block[]): Promise<void> {
+    const { plan, device } = this
+    if (prologue === undefined) return
+    const holdings = this.#holdings
+    const versions = plan.keptFrom.map(({ version }) => version)
     holdings.keptVersions = undefined
-    await debugRun(this.plan.prologue.length, () => this.device.backend.run(prologue, bound))
+    await debugRun(plan.prologue.length, () => device.backend.run(prologue, bound))
     holdings.keptVersions = versions
   }
 
@@ -124,8 +137,8 @@ export class Program {
     const { backend } = device
     return device.exclusive(async () => {
       const tables = await this.#load()
-      const bound = await this.#bindAll(inputs, undefined)
-      await this.#refresh(tables, bound)
+      const bound = await this.#bindAll(inputs, undefined, true)
+      await this.#renew(tables, bound)
       const made = (call: PlannedCall) => ({ ...call, kernel: device.kernel(call.spec) })
       const kept = await Promise.all(
         plan.assigned.map(async (variable) => {
@@ -141,19 +154,23 @@ export class Program {
     })
   }
 
+  /** @param all whether the prologue runs too: most Variables are read by it alone */
   async #bindAll(
     inputs: readonly TypedArray[],
     data: ((node: Node) => TypedArray) | undefined,
+    all: boolean,
   ): Promise<readonly Block[]> {
     const { plan, device } = this
-    const bound: Block[] = []
+    const arena = await device.arena(plan.arenaBytes)
+    const bound = new Array<Block>(plan.regions.length).fill(arena)
     const pieces = startPieces()
-    for (const [i, region] of plan.regions.entries()) {
-      // The first run carries every Variable over.
-      if (pieces.over) await pieces.next()
+    for (const i of all ? plan.regions.keys() : this.#needed) {
+      const region = plan.regions[i]
       // After the first run nearly all of them: no promise for each at every step.
       const home = region.kind === 'variable' ? device.home(region.variable) : undefined
-      bound.push(home ?? (await this.#bind(i, region, inputs, data)))
+      // The first run carries every Variable over.
+      if (home === undefined && pieces.over) await pieces.next()
+      bound[i] = home ?? (await this.#bind(i, region, inputs, data))
     }
     return bound
   }

@@ -6,7 +6,7 @@ import type { Layer } from '../nn/layer.ts'
 import { init, type PictureNormalization } from '../nn/model.ts'
 import { openHdf5 } from './hdf5/file.ts'
 import type { ImportedModel, ImportReport } from './imported-model.ts'
-import { importKeras, openKerasWeights } from './keras/import.ts'
+import { importKeras } from './keras/import.ts'
 import { readKerasHdf5 } from './keras/variables.ts'
 import { type LoadedModel, loadModel } from './model-folder.ts'
 import { importOnnx } from './onnx/import.ts'
@@ -74,7 +74,7 @@ export async function modelFormat(path: string): Promise<ModelFormat> {
       where: path,
       what: 'there is no such file or folder',
       expected: `a model folder, or a file that ends in ${modelEndings.join(', ')}`,
-      fix: 'check the path',
+      fix: 'check the path, or train a model: juanji train digits',
     })
   }
   if (ends('.onnx')) return 'onnx'
@@ -150,18 +150,9 @@ function dtypeOf(shape: Shape): 'u8' | 'f32' {
   return shape.length === 3 && (channels === 1 || channels === 3) ? 'u8' : 'f32'
 }
 
-/**
- * The tensors of a file, whatever its format: safetensors, what torch.save wrote, HDF5 of Keras. Close it in the end.
- * @throws ConfigError when there is no such file, FormatError when it is damaged
- */
-export async function openAnyWeights(path: string): Promise<WeightsFile> {
-  if (!/\.(h5|hdf5)$/i.test(path)) return openWeights(path)
-  return openKerasWeights(path)
-}
-
 async function openForNetwork(path: string, options: OpenModelOptions): Promise<OpenedModel> {
   const { network, input: _input, output: _output, ...loading } = options
-  const file = await openAnyWeights(path)
+  const file = await openWeights(path)
   try {
     if (network === undefined) {
       throw new ConfigError({

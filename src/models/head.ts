@@ -1,5 +1,6 @@
 /** The verbs that every network answers, by whatever name it goes: what its features are, what its head is, and a new head. */
 import { ConfigError } from '../base/errors.ts'
+import { layerFromJson } from '../nn/from-json.ts'
 import * as nn from '../nn/index.ts'
 import { init, type Model } from '../nn/model.ts'
 
@@ -251,7 +252,7 @@ export function replaceHead(
   const { way, layer } = theHead('replaceHead', netOf(net))
   const option = classesOption(layer) as string
   const { type, options: before } = layer
-  const atHead: Change = () => nn.layerFromJson({ type, options: { ...before, [option]: classes } })
+  const atHead: Change = () => layerFromJson({ type, options: { ...before, [option]: classes } })
   const fresh = [way.join('.')]
   const resized = (shape: readonly number[]): readonly number[] => {
     const at = shape.lastIndexOf(before[option] as number)
@@ -262,7 +263,7 @@ export function replaceHead(
     if (one.type !== 'reshape' && one.type !== 'value') return one
     if (one.type === 'value') fresh.push(path)
     const shape = resized(one.options.shape as readonly number[])
-    return nn.layerFromJson({ type: one.type, options: { ...one.options, shape } })
+    return layerFromJson({ type: one.type, options: { ...one.options, shape } })
   }
   const next = change(netOf(net), '', way, { atHead, behind, prune: false }) as nn.Layer
   return isModel(net) ? withValues(net, next, options.seed, fresh) : next

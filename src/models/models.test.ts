@@ -8,7 +8,8 @@ import {
   turnedShape,
 } from '../../test/golden/values.ts'
 import type { Shape } from '../base/shape.ts'
-import * as nn from '../nn/index.ts'
+import { layerFromJson } from '../nn/from-json.ts'
+import type * as nn from '../nn/index.ts'
 import { layerToJson } from '../nn/layer.ts'
 import { describe as describeNet, dryScope, init } from '../nn/model.ts'
 import { sgd } from '../optim/index.ts'
@@ -185,7 +186,7 @@ describe('every architecture', () => {
 
   it.each(names)('%s is the same after its description went through a file', (name) => {
     const json = JSON.stringify(layerToJson(architectures[name]({ input, classes: 3 })))
-    const copy = nn.layerFromJson(JSON.parse(json))
+    const copy = layerFromJson(JSON.parse(json))
     expect(JSON.stringify(layerToJson(copy))).toBe(json)
     expect(describeNet(copy, input)).toEqual(describeNet(architectures[name]({ input, classes: 3 }), input))
   })

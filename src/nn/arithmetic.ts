@@ -18,6 +18,27 @@ function known<T extends string>(layer: string, names: { readonly [K in T]: unkn
   })
 }
 
+/** tan(θ / 2) from tan(θ). */
+const halfAngle = (x: t.Tensor): t.Tensor => x.div(t.sqrt(x.square().add(1)).add(1))
+
+/** An eighth of the angle is below 0.2, where five terms of the series give seven digits. */
+function arctangent(x: t.Tensor): t.Tensor {
+  const z = halfAngle(halfAngle(halfAngle(x.clamp(-1e9, 1e9))))
+  const square = z.square()
+  const series = [-7, 5, -3].reduce((sum, n) => sum.mul(square).add(1 / n), square.mul(1 / 9))
+  return series.mul(square).add(1).mul(z).mul(8)
+}
+
+const arcsine = (x: t.Tensor): t.Tensor => arctangent(x.div(t.sqrt(x.square().neg().add(1)).add(1))).mul(2)
+const inverseTanh = (x: t.Tensor): t.Tensor => t.log1p(x).sub(t.log1p(x.neg())).mul(0.5)
+
+/** By tanh where that is exact, by the logarithm beyond. */
+function inverseSinh(x: t.Tensor): t.Tensor {
+  const root = t.sqrt(x.square().add(1))
+  const far = t.log(x.abs().add(root))
+  return t.where(x.abs().less(1), inverseTanh(x.div(root)), t.where(x.less(0), far.neg(), far))
+}
+
 const unaries = {
   abs: (x) => x.abs(),
   neg: (x) => x.neg(),
@@ -35,6 +56,15 @@ const unaries = {
   tan: (x) => t.sin(x).div(t.cos(x)),
   sinh: (x) => t.exp(x).sub(t.exp(x.neg())).mul(0.5),
   cosh: (x) => t.exp(x).add(t.exp(x.neg())).mul(0.5),
+  asin: arcsine,
+  acos: (x) =>
+    arcsine(x)
+      .neg()
+      .add(Math.PI / 2),
+  atan: arctangent,
+  asinh: inverseSinh,
+  acosh: (x) => t.log(t.sqrt(x.square().sub(1)).add(x)),
+  atanh: inverseTanh,
   erf: t.erf,
   floor: t.floor,
   ceil: t.ceil,

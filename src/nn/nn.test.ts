@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Parameter, tensor, valueAndGrad } from '../tensor/index.ts'
 import { checkLayer, type LayerCheck } from '../testing/check-layer.ts'
+import { layerFromJson, layerTypes } from './from-json.ts'
 import * as nn from './index.ts'
 import { layerToJson } from './layer.ts'
 import { describe as describeNet, init } from './model.ts'
@@ -356,7 +357,7 @@ const cases: Record<string, readonly [layer: nn.Layer, check: LayerCheck][]> = {
 }
 
 describe('every layer', () => {
-  it('has a check', () => expect(Object.keys(cases).sort()).toEqual([...nn.layerTypes].sort()))
+  it('has a check', () => expect(Object.keys(cases).sort()).toEqual([...layerTypes].sort()))
   for (const [type, checks] of Object.entries(cases)) {
     for (const [i, [layer, check]] of checks.entries()) it(`${type} ${i}`, () => checkLayer(layer, check))
   }
@@ -399,7 +400,7 @@ describe('messages', () => {
         '  fix       give the body its layers',
     )
     const { layers, options } = layerToJson(nn.residual(nn.relu(), { shortcut: ['around', nn.relu()] }))
-    expect(() => nn.layerFromJson({ type: 'residual', options, layers: layers?.slice(0, 1) })).toThrow(
+    expect(() => layerFromJson({ type: 'residual', options, layers: layers?.slice(0, 1) })).toThrow(
       'residual: there is no layer "around", which is to be the shortcut.\n' +
         '  got       "body"\n' +
         '  expected  the shortcut among the layers inside\n' +
@@ -413,9 +414,9 @@ describe('messages', () => {
         "  expected  { kind: 'he', fan: 'in' | 'out', distribution?: 'normal' | 'uniform' }, { kind: 'glorot' }, { kind: 'normal', deviation }, { kind: 'uniform', bound } or { kind: 'constant', value }\n" +
         "  fix       correct it, or leave it out: PyTorch's default",
     )
-    expect(() =>
-      nn.layerFromJson({ type: 'conv2d', options: { filters: 1, kernelSize: 1, initializer: 'he' } }),
-    ).toThrow('nn.conv2d: initializer makes no sense.\n  got       "he"')
+    expect(() => layerFromJson({ type: 'conv2d', options: { filters: 1, kernelSize: 1, initializer: 'he' } })).toThrow(
+      'nn.conv2d: initializer makes no sense.\n  got       "he"',
+    )
     expect(() => nn.dropout(1)).toThrow('dropout: the rate makes no sense')
     expect(() => nn.convTranspose2d(4, 0)).toThrow('nn.convTranspose2d: kernelSize makes no sense.\n  got       0')
     expect(() => init(nn.sequential(['up', nn.convTranspose1d(4, 2, { padding: 1 })]), { input: [1, 3] })).toThrow(
@@ -440,7 +441,7 @@ describe('messages', () => {
     expect(() => nn.prelu({ slopes: 'all' as 'one' })).toThrow(
       'nn.prelu: the options make no sense.\n  got       {"slopes":"all"}',
     )
-    expect(() => nn.layerFromJson({ type: 'conv2' })).toThrow("did you mean 'conv2d'?")
+    expect(() => layerFromJson({ type: 'conv2' })).toThrow("did you mean 'conv2d'?")
     expect(() => init(nn.flatten(), { input: [4] })(tensor([1, 2, 3, 4]))).toThrow('add a batch axis of 1 in front')
   })
 

@@ -125,9 +125,14 @@ function optionError(name: string, got: string, expected: string): ConfigError {
   return new ConfigError({ where: 'resize', what: `${name} makes no sense`, got, expected, fix: `correct ${name}` })
 }
 
-/** The place of output pixel i in the input. */
-function placeOf(i: number, { from, to, scale }: Axis, coordinates: ResizeCoordinates): number {
-  const half = (i + 0.5) / scale - 0.5
+/** The place of output pixel i in the input. @param quotient how precise quotients are */
+function placeOf(
+  i: number,
+  { from, to, scale }: Axis,
+  coordinates: ResizeCoordinates,
+  quotient = (value: number) => value,
+): number {
+  const half = quotient((i + 0.5) / scale) - 0.5
   switch (coordinates) {
     case 'halfPixel':
       return half
@@ -136,7 +141,7 @@ function placeOf(i: number, { from, to, scale }: Axis, coordinates: ResizeCoordi
     case 'halfPixelSymmetric':
       return (from / 2) * (1 - to / (scale * from)) + half
     case 'asymmetric':
-      return i / scale
+      return quotient(i / scale)
     case 'alignCorners':
       return to > 1 ? (i * (from - 1)) / (to - 1) : 0
     default:
@@ -154,8 +159,8 @@ const roundings: Readonly<Record<NearestRounding, (place: number) => number>> = 
 function nearest(x: Node, a: Axis, { coordinates = 'halfPixel', nearestRounding = 'halfDown' }: ResizeOptions): Node {
   const { axis, from, to } = a
   const places = Array.from({ length: to }, (_, i) => {
-    // In single precision, so that halves are halves.
-    const place = roundings[nearestRounding](Math.fround(placeOf(i, a, coordinates)))
+    // In single precision, so that halves are halves: 1.5 / 0.6 is 2.5 for any 0.6, as in ONNX Runtime.
+    const place = roundings[nearestRounding](Math.fround(placeOf(i, a, coordinates, Math.fround)))
     return Math.min(from - 1, Math.max(0, place))
   })
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)]

@@ -193,9 +193,10 @@ export class Emitter {
     const node = members.find((member) => member.op.kind === 'kernel')
     if (node?.op.kind !== 'kernel' || algorithm === undefined) return undefined
     const target = this.#target
+    const lasts = (input: Node) => this.#lasting.node(input)
     const candidates = node.op.algorithms
       .filter((other) => other.applies(node, target))
-      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision) }))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision, lasts) }))
     return { op: node.op.name, algorithm: algorithm.name, candidates }
   }
 

@@ -51,7 +51,7 @@ export function schedule(
   const kept = new Set(roots)
   const variables = assignments.map((a) => a.variable)
   const lasting = new Lasting(nodes, variables)
-  const fusion = fuse(nodes, kept, accesses, target, choice)
+  const fusion = fuse(nodes, kept, accesses, target, choice, (node) => lasting.node(node))
   const { units: unordered, stored } = fusion
   const storage = storageTypes(nodes, fusion, kept, accesses, choice.precision)
 

@@ -8,11 +8,9 @@ import {
   type Device,
   defaultDevice,
   type Explanation,
-  explainProfile,
   onDefaultDevice,
   type PlannedMemory,
   Program,
-  profileProgram,
 } from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
@@ -116,7 +114,9 @@ export function compile<A extends readonly Tensor[], R extends Tree>(
     await realize(...args)
     return onDefaultDevice(async (device) => {
       const { program } = await ready(device, args)
-      return explainProfile(await profileProgram(program, await valuesOf(args)))
+      // What a program that only runs does not load.
+      const { explainProgram } = await import('../engine/explain-program.ts')
+      return explainProgram(program, await valuesOf(args))
     })
   }
   return Object.assign(call, { memory, explain })

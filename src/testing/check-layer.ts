@@ -1,7 +1,7 @@
 /** Puts a layer through what every layer must do; for this package's layers and for users' own. */
 import type { TypedArray } from '../base/dtype.ts'
 import { type Shape, sameShape, showShape, sizeOf } from '../base/shape.ts'
-import { layerFromJson } from '../nn/index.ts'
+import { layerFromJson } from '../nn/from-json.ts'
 import { type Layer, layerToJson } from '../nn/layer.ts'
 import { describe, init } from '../nn/model.ts'
 import { sgd } from '../optim/index.ts'

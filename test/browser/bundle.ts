@@ -41,7 +41,7 @@ export interface Bundle {
   /** index.html and what it loads. */
   readonly folder: string
   readonly warnings: readonly string[]
-  /** All scripts that the page may load, now or later. */
+  /** All scripts that the page loads to run the program. */
   readonly gzipBytes: number
   readonly code: string
 }
@@ -88,9 +88,12 @@ export async function bundle(bundler: (typeof bundlers)[number], project: string
   return { folder, warnings, gzipBytes, code: scripts.join('\n') }
 }
 
+/** Parts that are loaded when somebody asks for them by name: the interpreter, and explanations. */
+const onRequest = /^(interpret|explain-program)-/
+
 /**
- * The scripts that the page leads to. esbuild also writes those that no code refers to: the parts that functions would
- * load which the program does not have.
+ * The scripts that the page loads. Bundlers also write those that no code refers to: the parts that functions would load
+ * which the program does not have.
  */
 async function reached(folder: string): Promise<string[]> {
   const texts = new Map<string, string>()
@@ -99,7 +102,9 @@ async function reached(folder: string): Promise<string[]> {
   }
   const found = new Set(['index.html'])
   for (const file of found) {
-    for (const name of texts.keys()) if (texts.get(file)?.includes(name)) found.add(name)
+    for (const name of texts.keys()) {
+      if (!onRequest.test(name) && texts.get(file)?.includes(name)) found.add(name)
+    }
   }
   return [...found].filter((file) => file.endsWith('.js')).map((file) => texts.get(file) as string)
 }

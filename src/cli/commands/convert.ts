@@ -7,7 +7,7 @@ import {
   copyWeights,
   modelFormat,
   type OpenedModel,
-  openAnyWeights,
+  openWeights,
   saveModel,
   saveOnnx,
   showWeightsReport,
@@ -168,7 +168,7 @@ async function claim(target: Target, to: string, { force }: ConvertOptions): Pro
 /** Weights of a network that is not known here keep their names and their layout. @returns whether it was that */
 async function copyTensors(task: Task, from: string, to: string): Promise<boolean> {
   if ((await modelFormat(from)) !== 'weights') return false
-  const file = await openAnyWeights(from)
+  const file = await openWeights(from)
   try {
     if (file.layout === 'keras' || recognize(file.tensors) !== undefined) return false
     task.begin()

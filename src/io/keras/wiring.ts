@@ -1,4 +1,5 @@
 import type { Shape } from '../../base/shape.ts'
+import { layerFromJson } from '../../nn/from-json.ts'
 import type { Json, Layer } from '../../nn/index.ts'
 import * as nn from '../../nn/index.ts'
 import { buildJoined } from '../../nn/layer.ts'
@@ -83,7 +84,7 @@ export class Wiring {
       gone.add(input)
       this.#inputs.set(name, this.#inputs.get(input) ?? [])
       const options = { ...layer.options, padding: pads.slice(0, -1) }
-      return [name, nn.layerFromJson({ type: layer.type, options })]
+      return [name, layerFromJson({ type: layer.type, options })]
     })
     this.#layers = this.#layers.filter(([name]) => !gone.has(name))
   }

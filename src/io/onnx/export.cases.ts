@@ -1,67 +1,10 @@
 /** Layers and what they are tried with, at least one case for each type; judged by ONNX Runtime. */
-import type { Shape } from '../../base/shape.ts'
 import type { Layer } from '../../nn/index.ts'
 import * as nn from '../../nn/index.ts'
+import { type ExportCase, everywhere, joining, make, map, onRows, row, volume, withValue } from './export-make.cases.ts'
+import { spatialCases } from './export-spatial.cases.ts'
 
-export interface ExportCase {
-  readonly name: string
-  readonly layer: Layer
-  /** One sample, channels last. */
-  readonly input: Shape
-  /** Samples are whole numbers below this. */
-  readonly integers?: number
-  /** Values between these; default about -1.7 … 1.7. */
-  readonly range?: readonly [least: number, most: number]
-  /** How many Transpose nodes there are; default 0. */
-  readonly transposes?: number
-}
-
-const make = (
-  name: string,
-  layer: Layer,
-  input: Shape,
-  more: Omit<ExportCase, 'name' | 'layer' | 'input'> = {},
-): ExportCase => ({ name, layer, input, ...more })
-
-const map: Shape = [6, 5, 4]
-const row: Shape = [7, 4]
-const volume: Shape = [4, 5, 6, 2]
-const rows = nn.embedding(11, 4)
-/** Rows of features, as behind a table: [places, features]. */
-const onRows = (name: string, layer: Layer, transposes = 0): ExportCase =>
-  make(`${name} on rows`, nn.sequential(['table', rows], ['layer', layer]), [7], { integers: 11, transposes })
-/** The layer on a map, channels first in ONNX, and behind a flatten, where values lie otherwise than here. */
-const everywhere = (name: string, layer: Layer, more: Omit<ExportCase, 'name' | 'layer' | 'input'> = {}) => [
-  make(`${name} on maps`, layer, map, more),
-  make(`${name} on a vector`, layer, [9], more),
-  make(
-    `${name} behind a flatten`,
-    nn.sequential(['flatten', nn.flatten()], ['layer', layer], ['linear', nn.linear(3)]),
-    [3, 2, 4],
-    more,
-  ),
-]
-
-/** Two ways from the input and what joins them. */
-const joining = (layer: Layer, a: Layer, b: Layer): Layer =>
-  nn.graph(
-    [
-      ['a', a],
-      ['b', b],
-      ['both', layer],
-    ],
-    { inputs: { b: ['input'], both: ['a', 'b'] } },
-  )
-
-/** The layer between what arrives and numbers of this shape. */
-const withValue = (layer: Layer, shape: Shape, first = false): Layer =>
-  nn.graph(
-    [
-      ['table', nn.value(shape)],
-      ['both', layer],
-    ],
-    { inputs: { both: first ? ['table', 'input'] : ['input', 'table'] } },
-  )
+export type { ExportCase } from './export-make.cases.ts'
 
 const convolutions = [
   make('conv1d', nn.conv1d(5, 3, { stride: 2, padding: 1 }), row),
@@ -182,10 +125,16 @@ const unaries: Readonly<Record<string, readonly [number, number]>> = {
   log1p: [-0.5, 3],
   reciprocal: [0.5, 3],
   tan: [-1, 1],
+  asin: [-1, 1],
+  acos: [-1, 1],
+  atan: [-40, 40],
+  asinh: [-40, 40],
+  acosh: [1, 40],
+  atanh: [-0.99, 0.99],
 }
 const unaryNames = [
   ...['abs', 'neg', 'sign', 'square', 'sqrt', 'rsqrt', 'reciprocal', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos'],
-  ...['tan', 'sinh', 'cosh', 'erf', 'floor', 'ceil', 'round'],
+  ...['tan', 'sinh', 'cosh', 'asin', 'acos', 'atan', 'asinh', 'acosh', 'atanh', 'erf', 'floor', 'ceil', 'round'],
 ] as nn.UnaryName[]
 const binaryNames = ['add', 'sub', 'mul', 'div', 'min', 'max', 'mod', 'fmod'] as nn.BinaryName[]
 const comparisons = [
@@ -236,9 +185,9 @@ const arithmetic = [
 
 const products = [
   make('matmul', joining(nn.matmul(), nn.conv1d(4, 1), nn.permute([1, 0])), row, { transposes: 1 }),
-  make('matmul with a table', withValue(nn.matmul(), [4, 3]), row, { transposes: 1 }),
+  make('matmul with a table', withValue(nn.matmul(), [4, 3]), row),
   make('matmul of a row', withValue(nn.matmul(), [9, 3]), [9]),
-  make('matmul with a column', withValue(nn.matmul(), [4]), row, { transposes: 1 }),
+  make('matmul with a column', withValue(nn.matmul(), [4]), row),
   onRows('matmul', withValue(nn.matmul(), [4, 3])),
 ]
 
@@ -270,7 +219,7 @@ const arranging = [
   make('slice to the end', nn.slice([[-3], [null, 2]]), map),
   make('concat', joining(nn.concat(), nn.conv2d(3, 1), nn.identity()), map),
   make('concat of rows', joining(nn.concat(0), nn.conv2d(4, [2, 1]), nn.identity()), map),
-  make('concat of two orders', joining(nn.concat(0), nn.permute([1, 0]), nn.conv1d(4, 2)), [4, 4], { transposes: 1 }),
+  make('concat of two orders', joining(nn.concat(0), nn.permute([1, 0]), nn.conv1d(5, 2)), [5, 4], { transposes: 1 }),
   make(
     'concat of flattened maps',
     nn.sequential(
@@ -278,7 +227,24 @@ const arranging = [
       ['linear', nn.linear(3)],
     ),
     map,
-    { transposes: 2 },
+  ),
+  make(
+    'concat of flattened maps, and what is behind it',
+    nn.sequential(
+      ['both', joining(nn.concat(), nn.sequential(nn.conv2d(2, 3), nn.flatten()), nn.flatten())],
+      ['norm', nn.batchNorm()],
+      ['layer', nn.layerNorm()],
+      ['slopes', nn.prelu({ slopes: 'values' })],
+      ['plus', withValue(nn.add(), [144])],
+      ['flatten', nn.flatten()],
+    ),
+    map,
+  ),
+  make(
+    'concat of flattened maps as a map again',
+    nn.sequential(['both', joining(nn.concat(), nn.flatten(), nn.flatten())], nn.reshape([12, 5, 4]), nn.conv2d(2, 1)),
+    map,
+    { transposes: 1 },
   ),
   make('expand', nn.sequential(nn.globalAvgPool(), nn.reshape([1, 1, 4]), nn.expand([3, 2, 4]), nn.conv2d(2, 1)), map),
   make('expand in front', nn.expand([2, 7, 4]), row),
@@ -318,63 +284,6 @@ const shortcuts = [
   make('residual', nn.residual([nn.conv2d(4, 3, { padding: 1 })]), map),
 ]
 
-const modes = ['nearest', 'linear', 'cubic'] as const
-const coordinates = ['halfPixel', 'pytorchHalfPixel', 'halfPixelSymmetric', 'asymmetric', 'alignCorners'] as const
-const roundings = ['halfDown', 'halfUp', 'floor', 'ceil'] as const
-
-const spatial = [
-  make('pad', nn.pad([[1, 2], [0, 1], [0, 0]]), map), // biome-ignore format: pads on a line
-  make('pad with a value, channels too', nn.pad([[1, 0], [0, 1], [1, 2]], { value: 0.7 }), map), // biome-ignore format: pads on a line
-  ...(['edge', 'reflect', 'wrap'] as const).map((mode) => make(`pad ${mode}`, nn.pad([[1, 2], [3, 1], [0, 0]], { mode }), map)), // biome-ignore format: pads on a line
-  make('pad of a vector', nn.pad([[1, 2]]), [9]),
-  ...modes.flatMap((mode) =>
-    coordinates.map((place) =>
-      make(`resize ${mode} ${place}`, nn.resize({ scale: [2, 1.5], mode, coordinates: place }), map),
-    ),
-  ),
-  ...roundings.map((nearestRounding) =>
-    make(`resize nearest ${nearestRounding}`, nn.resize({ size: [7, 3], nearestRounding }), map),
-  ),
-  make('resize to a size', nn.resize({ size: [9, 13], mode: 'linear' }), map),
-  make('resize smaller', nn.resize({ size: [3, 2], mode: 'linear', antialias: true }), map),
-  make(
-    'resize cubic of another kind',
-    nn.resize({ scale: 2, mode: 'cubic', cubicCoefficient: -0.5, excludeOutside: true }),
-    map,
-  ),
-  make('resize of a row', nn.resize({ scale: 3, mode: 'linear' }), row),
-  make('resize of a volume', nn.resize({ scale: 2 }), volume),
-  make('depthToSpace', nn.depthToSpace(2), [3, 2, 8]),
-  make('depthToSpace CRD', nn.depthToSpace(2, { order: 'CRD' }), [3, 2, 8]),
-  make('spaceToDepth', nn.spaceToDepth(2), [6, 4, 3]),
-  make('spaceToDepth CRD', nn.spaceToDepth(2, { order: 'CRD' }), [6, 4, 3]),
-]
-
-const signal: Shape = [20, 1]
-const signals = [
-  make('dft', nn.dft(), signal),
-  make('dft of one side', nn.dft({ onesided: true }), signal),
-  make('dft longer', nn.dft({ length: 24 }), [20, 2], { transposes: 1 }),
-  make('dft back', nn.dft({ inverse: true }), [20, 2], { transposes: 1 }),
-  make('dft back, one side', nn.dft({ inverse: true, onesided: true }), [20, 2], { transposes: 1 }),
-  make('dft along the first axis', nn.dft({ axis: 0 }), [6, 3, 1]),
-  make('stft', nn.stft({ frameLength: 8, frameStep: 4 }), signal),
-  make('stft with a window', nn.stft({ frameStep: 3, window: [0, 0.5, 1, 0.5] }), signal),
-  make('stft of both sides', nn.stft({ frameLength: 6, frameStep: 5, onesided: false }), signal),
-]
-
-const byChannel = { scale: [0.1, 0.2, 0.05, 0.3], zeroPoint: [3, 0, 100, 7] }
-const quantizing = [
-  make('quantize', nn.quantize({ scale: 0.01, zeroPoint: 120 }), map),
-  make('quantize i8 by channel', nn.quantize({ ...byChannel, type: 'i8' }), map),
-  ...(['u16', 'i16', 'u4', 'i4'] as const).map((type) =>
-    make(`quantize ${type}`, nn.quantize({ scale: 0.2, zeroPoint: 5, type }), map),
-  ),
-  make('quantize i4 by row', nn.quantize({ scale: [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], axis: 0, type: 'i4' }), map),
-  make('quantize and back', nn.sequential(nn.quantize(byChannel), nn.dequantize(byChannel)), map),
-  make('dequantize', nn.dequantize({ scale: [0.1, 0.2, 0.05, 0.3], zeroPoint: 2 }), map),
-]
-
 export const exportCases: readonly ExportCase[] = [
   ...convolutions,
   ...pools,
@@ -386,7 +295,5 @@ export const exportCases: readonly ExportCase[] = [
   ...arranging,
   ...reducing,
   ...shortcuts,
-  ...spatial,
-  ...signals,
-  ...quantizing,
+  ...spatialCases,
 ]

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { runOnnx } from '../../../test/onnx-runtime.ts'
 import type { TypedArray } from '../../base/dtype.ts'
 import { type Shape, sameShape, sizeOf } from '../../base/shape.ts'
+import { layerTypes } from '../../nn/from-json.ts'
 import * as nn from '../../nn/index.ts'
 import { init, type Model } from '../../nn/model.ts'
 import { compile, type Tensor, tensor } from '../../tensor/index.ts'
@@ -54,14 +55,17 @@ const channelsFirst = (shape: Shape): Shape => [...shape.slice(-1), ...shape.sli
 
 async function expectSame(model: Model, bytes: Uint8Array, of: ExportCase): Promise<void> {
   // Whole numbers that go into a table are int32; others are asked for as f32.
-  const whole = open(bytes).graph?.input[0].type?.tensorType?.elemType === 6
+  const { elemType, shape: dims } = open(bytes).graph?.input[0].type?.tensorType ?? {}
+  const whole = elemType === 6
+  const extents = dims?.dim.slice(1).map(({ dimValue }) => dimValue ?? 0) ?? []
   const forward = compile((x: Tensor) => model(x))
   const batches = [1, 3]
   const inputs = batches.map((batch) => {
     const values = samples(of, batch)
     return whole ? values : Float32Array.from(values)
   })
-  const turn = of.input.length > 1 && !whole
+  const turn = !sameShape(extents, of.input)
+  if (turn) expect(extents).toEqual(channelsFirst(of.input))
   const theirs = await runOnnx(
     bytes,
     batches.map((batch, i) => ({
@@ -93,7 +97,7 @@ function typesIn(layer: nn.Layer): string[] {
 
 describe('every layer', () => {
   it('has an exporter and a case', () => {
-    const types = nn.layerTypes.filter((type) => !containers.includes(type))
+    const types = layerTypes.filter((type) => !containers.includes(type))
     expect(types.filter((type) => !Object.hasOwn(exporters, type))).toEqual([])
     const tried = new Set(exportCases.flatMap(({ layer }) => typesIn(layer)))
     expect(types.filter((type) => !tried.has(type))).toEqual([])
@@ -106,5 +110,25 @@ describe('every layer', () => {
     await expectSame(model, bytes, one)
     const nodes = open(bytes).graph?.node ?? []
     expect(nodes.filter(({ opType }) => opType === 'Transpose')).toHaveLength(one.transposes ?? 0)
+  })
+
+  // Where axes, Gelu, norms and transforms are written otherwise.
+  it.each([13, 22])('in opset %i too', async (opset) => {
+    for (const one of exportCases) {
+      const model = await modelOf(one.layer, one.input)
+      const bytes = await exportOnnx(model, { opset }).catch((error: Error) => {
+        if (error.message.includes(`needs opset`)) return undefined
+        throw error
+      })
+      if (bytes !== undefined) await expectSame(model, bytes, one)
+    }
+  })
+
+  it('that needs a higher opset gets it, or says so', async () => {
+    const model = await modelOf(nn.pad([[1, 1], [0, 0], [0, 0]], { mode: 'wrap' }), [4, 4, 2]) // biome-ignore format: pads on a line
+    expect(open(await exportOnnx(model)).opsetImport[0].version).toBe(19)
+    await expect(exportOnnx(model, { opset: 17 })).rejects.toThrow(
+      "exportOnnx: a border of mode 'wrap' needs opset 19.\n  got       opset 17\n  expected  opset 19 or higher\n  fix       leave the opset out: then the lowest one that has all operators is taken",
+    )
   })
 })

@@ -6,6 +6,7 @@
  */
 import { openFileAtomic } from '#platform'
 import { ConfigError, checkOptions, checkRange, UnsupportedError } from '../../base/errors.ts'
+import { sameShape } from '../../base/shape.ts'
 import { version } from '../../base/version.ts'
 import { type FlowStep, followLayers } from '../../nn/index.ts'
 import type { Model } from '../../nn/model.ts'
@@ -24,8 +25,9 @@ export interface OnnxExportOptions {
    */
   readonly opset?: number
   /**
-   * How samples with spatial axes come in: `'channels-first'` (default) as PyTorch has them, [N, channels, …spatial];
-   * `'channels-last'` as juanji has them, which costs one Transpose. Vectors and rows of numbers are not concerned.
+   * How samples of several axes come in: `'channels-first'` as PyTorch has pictures and signals, [N, channels, …spatial], or
+   * `'channels-last'` as juanji has them, which costs pictures one Transpose. Default: channels first for pictures, and for
+   * signals that go into a layer such as conv1d; tokens and rows of features as they are.
    */
   readonly inputLayout?: 'channels-first' | 'channels-last'
   /** What the graph itself does with what comes in: then it takes bytes, or values of another range. Default: nothing. */
@@ -217,8 +219,11 @@ function buildGraph(
 ): { inputs: MessageInit<'ValueInfo'>[]; outputs: MessageInit<'ValueInfo'>[] } {
   const { preprocessing, inputLayout } = options
   const { inputShape } = model
-  const type = preprocessing?.dtype === 'u8' ? 'uint8' : takesNumbers(model) ? 'int32' : 'float'
-  const first = type !== 'int32' && inputLayout !== 'channels-last' && inputShape.length > 1
+  const takers = firstLayers(model)
+  const type = preprocessing?.dtype === 'u8' ? 'uint8' : takers.has('embedding') ? 'int32' : 'float'
+  // Two axes are a signal with channels where a layer for signals takes them; otherwise rows, or a grey picture.
+  const hasChannels = inputShape.length > 2 || [...takers].some((taker) => ofSignals.test(taker))
+  const first = inputLayout === undefined ? hasChannels && type !== 'int32' : inputLayout === 'channels-first'
   const input = graph.input('input', type, first ? channelsFirst(inputShape) : natural(inputShape))
   // Once, in front of everything; signals and rows of features are turned where somebody asks for it.
   const turned = type !== 'int32' && inputShape.length > 2 ? graph.channelsFirst(input, 'input') : input
@@ -230,14 +235,18 @@ function buildGraph(
   return { inputs: [infoOf(input)], outputs: [infoOf(output)] }
 }
 
-/** Whether the net's input goes into a table: then it is whole numbers. */
-function takesNumbers(model: Model): boolean {
-  let numbers = false
-  followLayers<boolean>(model.net, model.inputShape, true, ({ layer, inputs }) => {
-    if (layer.type === 'embedding' && inputs[0].value) numbers = true
-    return layer.type === 'identity' && inputs[0].value
+/** Layers that tell channels from places. */
+const ofSignals = /1d$|^(batch|group|instance)Norm$|^resize$/
+
+/** Types of the layers that are given the net's input, as it comes or as a value of the same shape. */
+function firstLayers({ net, inputShape }: Model): Set<string> {
+  const types = new Set<string>()
+  followLayers<boolean>(net, inputShape, true, ({ layer, inputs, output }) => {
+    if (!inputs.some(({ value }) => value)) return false
+    types.add(layer.type)
+    return sameShape(output, inputShape)
   })
-  return numbers
+  return types
 }
 
 /** Layers whose result is as constant as their input. */

@@ -2,10 +2,12 @@
 import { openRange, readFile } from '#platform'
 import { ConfigError, checkOptions, didYouMean, FormatError, UnsupportedError } from '../../base/errors.ts'
 import { type Shape, sizeOf } from '../../base/shape.ts'
-import { init } from '../../nn/model.ts'
+import { init, type PictureNormalization } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { besideModel, readExternal } from './external.ts'
+import { withoutFunctions } from './functions.ts'
 import { MixesSamples } from './operator.ts'
+import { type TakenPictures, takePictures } from './pictures.ts'
 import { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import { type GivenValue, type GraphInput, graphInput } from './signature.ts'
@@ -56,7 +58,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     opened.graph,
     isPath ? besideModel(opened.reader) : given(path, options),
   )
-  const { translation, format, takesBytes } = readOnnx(opened, options, external)
+  const { translation, format, pictures } = readOnnx(opened, options, external)
   const model = init(translation.net, { input: translation.inputShape })
   for (const state of [...model.parameters, ...model.states]) {
     const weight = translation.weights.get(state.name)
@@ -64,8 +66,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     await state.load(weight())
   }
   model.eval()
-  // The graph itself does with bytes what it likes.
-  if (takesBytes) model.pictures = { mean: 0, std: 1 / 255 }
+  model.pictures = pictures
   return {
     model,
     ...classesOf(opened.file),
@@ -121,8 +122,8 @@ export interface ReadOnnx {
   readonly translation: Translation
   /** For people. */
   readonly format: string
-  /** Whether samples are u8. */
-  readonly takesBytes: boolean
+  /** What becomes of pictures, where the graph takes bytes. */
+  readonly pictures: PictureNormalization | undefined
 }
 
 /** The net of a file and how its parameters are filled; nothing is made yet. */
@@ -145,13 +146,35 @@ export function readOnnx(
     const value = readTensor(reader, tensor, external.get(tensor))
     constants.set(name, asInitializer(value, name))
   }
-  const input = inputOf(reader, graph, constants, options)
+  const nodes = withoutFunctions(reader, graph.node, file.functions)
+  const input = inputOf(reader, graph, nodes, constants, options)
   const output = outputOf(reader, graph, options)
-  const of: Translated = { reader, graph, opset, constants, input, output, external, bytes }
+  const taken = takePictures({ ...graph, node: nodes }, constants, input.name)
+  const left = taken?.graph.node ?? nodes
+  const of: Translated = { reader, graph, nodes: left, opset, constants, input, output, external, bytes }
   const translation = translateEither(of)
   const others = graph.output.map((info) => info.name ?? '').filter((name) => name !== output)
-  const notes = [...translation.notes, ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`])]
-  return { translation: { ...translation, notes }, format: formatOf(file, opset), takesBytes: input.dtype === 'u8' }
+  const notes = [
+    ...translation.notes,
+    ...notesOfBytes(input, taken),
+    ...(others.length === 0 ? [] : [`outputs left out: ${others.join(', ')}`]),
+  ]
+  return {
+    translation: { ...translation, notes },
+    format: formatOf(file, opset),
+    pictures: taken?.pictures ?? bytesAsTheyAre(input),
+  }
+}
+
+/** A model scales bytes to 0 … 1 on entry; this takes it back. */
+const bytesAsTheyAre = ({ bytes }: GraphInput) => (bytes ? { mean: 0, std: 1 / 255 } : undefined)
+
+function notesOfBytes({ bytes }: GraphInput, taken: TakenPictures | undefined): string[] {
+  if (taken === undefined) return bytes ? ['input of bytes: u8 as it is, or f32 from 0 to 255'] : []
+  const { mean, std } = taken.pictures
+  return [
+    `bytes are normalised by the model itself: mean ${[mean].flat().join(', ')}, deviation ${[std].flat().join(', ')}`,
+  ]
 }
 
 /** First with the batch open, then, where samples are mixed, with all of the input as one sample. */
@@ -188,6 +211,7 @@ function formatOf(file: Message<'Model'>, opset: number): string {
 function inputOf(
   reader: MessageReader,
   graph: Message<'Graph'>,
+  nodes: readonly Message<'Node'>[],
   constants: Map<string, Known>,
   { input, values = {} }: ImportOnnxOptions,
 ): GraphInput {
@@ -206,7 +230,7 @@ function inputOf(
     constants.set(name, givenValue(reader, info, given))
   }
   const left = open.filter(({ name = '' }) => !constants.has(name))
-  if (left.length === 1) return graphInput(reader, graph, left[0], input)
+  if (left.length === 1) return graphInput(reader, nodes, left[0], input)
   const list = left.map(({ name = '' }) => name).join(', ')
   throw new UnsupportedError({
     where: reader.path,

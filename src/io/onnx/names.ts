@@ -44,7 +44,7 @@ function fromNode(name: string, opType: string): string | undefined {
     .slice(0, 2 * longest)
     .split('/')
     .filter((part) => part !== '')
-  const isOperator = new RegExp(`^${opType}(_\\d+)?$`, 'i')
+  const isOperator = new RegExp(`^${opType}(_\\d+)?$`)
   const own = parts.length > 0 && isOperator.test(parts[parts.length - 1])
   if (own) parts.pop()
   if (parts.length === 0) return undefined

@@ -5,6 +5,7 @@
  */
 import type { Operator } from './operator.ts'
 import { fused } from './operators/fused.ts'
+import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import type { Known } from './values.ts'
 
@@ -18,12 +19,16 @@ class Nodes {
   readonly #constants: ReadonlyMap<string, Known>
   readonly #attributeConstant: (node: Node) => Known | undefined
 
+  readonly reader: MessageReader
+
   constructor(
+    reader: MessageReader,
     nodes: readonly Node[],
     outputs: readonly string[],
     constants: ReadonlyMap<string, Known>,
     attributeConstant: (node: Node) => Known | undefined,
   ) {
+    this.reader = reader
     this.#constants = constants
     this.#attributeConstant = attributeConstant
     for (const node of nodes) {
@@ -193,9 +198,18 @@ const attribute = (name: string, value: { readonly i?: number; readonly f?: numb
   ...value,
 })
 
-function made(end: Node, opType: FusedName, input: readonly string[], attributes: readonly Attribute[] = []): Match {
+function made(
+  g: Nodes,
+  end: Node,
+  opType: FusedName,
+  input: readonly string[],
+  attributes: readonly Attribute[] = [],
+): Match {
   const name = renamed(end.name, opType)
-  return { node: { ...end, name, opType, domain: '', input, attribute: attributes }, operator: fused[opType] }
+  return {
+    node: g.reader.copy(end, { name, opType, domain: '', input, attribute: attributes }),
+    operator: fused[opType],
+  }
 }
 
 export interface Match {
@@ -207,7 +221,7 @@ function activation(g: Nodes, end: Node): Match | undefined {
   for (const { factor, of } of products(g, end.output[0])) {
     for (const [x, other] of [of, [of[1], of[0]] as const]) {
       const name = gateOf(g, factor, x, other)
-      if (name !== undefined) return made(end, name, [x])
+      if (name !== undefined) return made(g, end, name, [x])
     }
   }
   return undefined
@@ -221,7 +235,7 @@ function bias(g: Nodes, end: Node): Match | undefined {
     const product = g.from(value, 'MatMul')
     const weight = g.constant(product?.input[1])
     if (product !== undefined && weight?.dims.length === 2 && shift.data.length === weight.dims[1]) {
-      if (shift.dims.at(-1) === weight.dims[1]) return made(end, 'Linear', [...product.input, added])
+      if (shift.dims.at(-1) === weight.dims[1]) return made(g, end, 'Linear', [...product.input, added])
     }
     const conv = g.from(value, 'Conv')
     const kernel = g.constant(conv?.input[1])
@@ -229,8 +243,8 @@ function bias(g: Nodes, end: Node): Match | undefined {
     const places = shift.dims.slice(-(kernel.dims.length - 1))
     const perChannel = places[0] === kernel.dims[0] && places.length === kernel.dims.length - 1
     if (perChannel && shift.data.length === kernel.dims[0]) {
-      const match = made(end, 'Conv', [conv.input[0], conv.input[1], added], conv.attribute)
-      return { ...match, node: { ...match.node, name: conv.name } }
+      const match = made(g, end, 'Conv', [conv.input[0], conv.input[1], added], conv.attribute)
+      return { ...match, node: g.reader.copy(match.node, { name: conv.name }) }
     }
   }
   return undefined
@@ -282,12 +296,12 @@ function layerNorm(g: Nodes, end: Node): Match | undefined {
       if (ofChannels && isChannelMean(g, mean) && isChannelMean(g, squares)) {
         if (moved?.data.length !== weight.data.length) continue
         const epsilon = attribute('epsilon', { f: eps })
-        return made(end, 'ChannelNormalization', [difference.input[0], scale, shift], [epsilon])
+        return made(g, end, 'ChannelNormalization', [difference.input[0], scale, shift], [epsilon])
       }
       if (axes === undefined || axes !== meanAxes(g, squares)) continue
       if (weight?.dims.length !== axes || moved?.dims.length !== axes) continue
       const attributes = [attribute('axis', { i: -axes }), attribute('epsilon', { f: eps })]
-      return made(end, 'LayerNormalization', [difference.input[0], scale, shift], attributes)
+      return made(g, end, 'LayerNormalization', [difference.input[0], scale, shift], attributes)
     }
   }
   return undefined
@@ -314,6 +328,7 @@ function groupNorm(g: Nodes, end: Node): Match | undefined {
     if (ones.some((extent) => extent !== 1) || channels !== g.constant(shift)?.data.length) continue
     const eps = attributeOf(norm, 'epsilon')?.f ?? 1e-5
     return made(
+      g,
       end,
       'GroupNormalization',
       [x, scale, shift],
@@ -328,12 +343,13 @@ function groupNorm(g: Nodes, end: Node): Match | undefined {
  * @param constants initializers @param attributeConstant the value of a Constant node
  */
 export function fuse(
+  reader: MessageReader,
   nodes: readonly Node[],
   outputs: readonly string[],
   constants: ReadonlyMap<string, Known>,
   attributeConstant: (node: Node) => Known | undefined,
 ): { readonly nodes: readonly Node[]; readonly operators: ReadonlyMap<Node, Operator> } {
-  const g = new Nodes(nodes, outputs, constants, attributeConstant)
+  const g = new Nodes(reader, nodes, outputs, constants, attributeConstant)
   const operators = new Map<Node, Operator>()
   const fusedNodes = nodes.map((node) => {
     const match =

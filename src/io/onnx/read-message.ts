@@ -75,6 +75,13 @@ export class MessageReader {
     return new FormatError({ where: this.path, what: `${what} (at byte offset ${offset})`, ...rest, fix })
   }
 
+  /** A message with something else in it, which counts as standing where the first one does. */
+  copy<T extends object>(message: T, changes: Partial<T>): T {
+    const copied = { ...message, ...changes }
+    this.#offsets.set(copied, this.#offsets.get(message) ?? 0)
+    return copied
+  }
+
   #message(name: MessageName, end: number, depth: number): object {
     const reader = this.#reader
     if (depth > maxDepth) {

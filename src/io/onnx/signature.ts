@@ -24,6 +24,8 @@ export interface InputOrder {
 export interface GraphInput {
   readonly name: string
   readonly dtype: DType
+  /** Whether the file's values are bytes; here they are f32 from 0 to 255. */
+  readonly bytes: boolean
   readonly rank: number
   /** The batch that the file names; undefined where it is open. */
   readonly declaredBatch: number | undefined
@@ -93,9 +95,9 @@ function firstSensitive(nodes: readonly Message<'Node'>[], input: string): Messa
 }
 
 /** Whether samples come with channels first, so that they are turned: pictures are, unless the graph turns them itself. */
-function hasChannelsFirst(graph: Message<'Graph'>, input: string, rank: number): boolean {
+function hasChannelsFirst(nodes: readonly Message<'Node'>[], input: string, rank: number): boolean {
   if (rank < 3) return false
-  const first = firstSensitive(graph.node, input)
+  const first = firstSensitive(nodes, input)
   if (first?.opType === 'Transpose') {
     const perm = first.attribute.find((attribute) => attribute.name === 'perm')?.ints ?? []
     return perm.length !== rank || !perm.every((axis, i) => axis === (i === 0 ? 0 : i === 1 ? rank - 1 : i - 1))
@@ -113,7 +115,7 @@ function declaredDims(info: Message<'ValueInfo'>): readonly (number | undefined)
 /** @param given option `input`: the shape of a sample as the model takes it */
 export function graphInput(
   reader: MessageReader,
-  graph: Message<'Graph'>,
+  nodes: readonly Message<'Node'>[],
   info: Message<'ValueInfo'>,
   given: Shape | undefined,
 ): GraphInput {
@@ -128,10 +130,11 @@ export function graphInput(
     name,
     rank,
     dtype: type === undefined || type === 'uint8' ? 'f32' : dtypeOf(type),
+    bytes: type === 'uint8',
     declaredBatch,
     order(whole) {
       const asOne = whole || rank === 0 || (rank === 1 && declaredBatch !== undefined)
-      const turn = !asOne && hasChannelsFirst(graph, name, rank)
+      const turn = !asOne && hasChannelsFirst(nodes, name, rank)
       const all = known.map((_, axis) => axis)
       const axes = asOne ? all : turn ? [...all.slice(2), 1] : all.slice(1)
       const extents = axes.map((axis) => known[axis])

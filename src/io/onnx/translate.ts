@@ -34,6 +34,8 @@ export interface Translation {
 export interface Translated {
   readonly reader: MessageReader
   readonly graph: Message<'Graph'>
+  /** Its nodes, without calls of the file's own functions. */
+  readonly nodes: readonly Message<'Node'>[]
   readonly opset: number
   /** Initializers, and inputs that were given values. */
   readonly constants: ReadonlyMap<string, Known>
@@ -113,7 +115,7 @@ export function translate(of: Translated, whole: boolean): Translation {
   const { reader, graph, opset, input } = of
   const order = input.order(whole)
   const network = new Network(order.shape, input.dtype, order.axes, order.batch)
-  const { nodes, operators } = fuse(graph.node, outputNames(graph), of.constants, (node) => constantOf(of, node))
+  const { nodes, operators } = fuse(reader, of.nodes, outputNames(graph), of.constants, (node) => constantOf(of, node))
   const needed = neededNodes(nodes, of.output)
   const users = new Map<string, string[]>()
   for (const node of needed) {

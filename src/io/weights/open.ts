@@ -1,6 +1,7 @@
 import { exists, isDirectory, joinPath, openRange, type RangeReader, readDirectory } from '#platform'
 import { showStart } from '../../base/bytes.ts'
 import { ConfigError, FormatError } from '../../base/errors.ts'
+import { kerasWeightsOf } from '../keras/import.ts'
 import { openPytorch } from '../pytorch/pytorch-file.ts'
 import { openSafetensors } from './safetensors-file.ts'
 import { besideIn, openShards } from './shards.ts'
@@ -39,7 +40,6 @@ async function openByStart(range: RangeReader, path: string | undefined): Promis
   if (start[8] === 0x7b && start[7] === 0) return openSafetensors(range)
   const isHdf5 = start[0] === 0x89 && start[1] === 0x48
   if (isHdf5 || range.path.endsWith('.keras')) {
-    const { kerasWeightsOf } = await import('../keras/import.ts')
     return kerasWeightsOf(range)
   }
   const isZip = start[0] === 0x50 && start[1] === 0x4b

@@ -65,7 +65,8 @@ export function winogradForward<A>(shapes: (node: Node<A>) => Planar): Algorithm
   return tileSizes.map((outputs) => ({
     name: `winograd${outputs}`,
     applies: (node) => applies(shapes(node)),
-    cost: (node, target) => winogradCost(outputs, forwardGeometry(shapes(node)), target),
+    cost: (node, target, _precision, lasts) =>
+      winogradCost(outputs, forwardGeometry(shapes(node)), target, lasts?.(node.inputs[1])),
     tolerance: tolerances[outputs],
     bf16: () => 'free',
     fusesEpilogue: true,
@@ -84,7 +85,8 @@ export function winogradInputGradient<A>(shapes: (node: Node<A>) => Planar): Alg
   return tileSizes.map((outputs) => ({
     name: `winograd${outputs}`,
     applies: (node) => applies(shapes(node)),
-    cost: (node, target) => winogradCost(outputs, geometryOf(shapes(node)), target),
+    cost: (node, target, _precision, lasts) =>
+      winogradCost(outputs, geometryOf(shapes(node)), target, lasts?.(node.inputs[1])),
     tolerance: tolerances[outputs],
     bf16: () => 'free',
     fusesEpilogue: true,

@@ -2,7 +2,7 @@
 
 import { sampleAxis } from './arranging.ts'
 import type { ExportStep, OnnxExporter } from './exporter.ts'
-import { type Attributes, float, type Value } from './graph.ts'
+import { type Attributes, float, turnOf, type Value } from './graph.ts'
 import { axisOf, onnxShape, sampleShape } from './layout.ts'
 import { lastAxisParameter } from './normalization.ts'
 
@@ -71,7 +71,7 @@ const prelu: OnnxExporter = (step) => {
     const { layout } = value
     if (options.slopes === 'one') return graph.parameter(weight, { view: [1], axes: [0] }, [1])
     if (options.slopes === 'values') {
-      return graph.parameter(weight, { view: layout.atoms, axes: layout.axes.flat() }, onnxShape(layout))
+      return graph.parameter(weight, turnOf(layout), onnxShape(layout))
     }
     const behind = layout.axes.length - 1 - axisOf(layout, layout.runs.length - 1)
     return lastAxisParameter(step, 'weight', value, behind)

@@ -5,7 +5,7 @@ import { tensorTypes } from '../schema.ts'
 import { alike } from './arranging.ts'
 import type { ExportStep, OnnxExporter } from './exporter.ts'
 import type { Value, ValueType } from './graph.ts'
-import { type Layout, natural, ordered, orderOf, sameAxes, sampleShape } from './layout.ts'
+import { type Layout, natural, ordered, orderOf, sameLayout, sampleShape } from './layout.ts'
 
 const types: Readonly<Record<string, ValueType>> = { f32: 'float', i32: 'int32', u8: 'uint8', bool: 'bool' }
 
@@ -33,6 +33,12 @@ const unaries: Readonly<Record<string, string>> = {
   tan: 'Tan',
   sinh: 'Sinh',
   cosh: 'Cosh',
+  asin: 'Asin',
+  acos: 'Acos',
+  atan: 'Atan',
+  asinh: 'Asinh',
+  acosh: 'Acosh',
+  atanh: 'Atanh',
   erf: 'Erf',
   floor: 'Floor',
   ceil: 'Ceil',
@@ -125,7 +131,7 @@ function broadcast(step: ExportStep): { readonly values: readonly Value[]; reado
   const { graph, name, inputs, output } = step
   const moving = inputs.filter(({ constant }) => constant === undefined)
   const [{ layout }] = moving
-  const like = ({ layout: other }: Value) => sameShape(other.atoms, layout.atoms) && sameAxes(other.axes, layout.axes)
+  const like = ({ layout: other }: Value) => sameLayout(other, layout)
   if (inputs.every((value) => sameShape(sampleShape(value.layout), output)) && moving.every(like)) {
     return { values: inputs.map((value) => ({ ...value, layout })), layout }
   }

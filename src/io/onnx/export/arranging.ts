@@ -2,7 +2,7 @@
 import { sizeOf } from '../../../base/shape.ts'
 import type { ExportStep, OnnxExporter } from './exporter.ts'
 import type { OnnxGraph, Value } from './graph.ts'
-import { natural, ordered, orderOf, permuted, reshaped, sampleShape } from './layout.ts'
+import { natural, ordered, orderOf, permuted, placesOf, reshaped, sampleShape, scattered } from './layout.ts'
 
 /** An axis of a sample, counted from the front. */
 export function sampleAxis(axis: number, shape: readonly number[]): number {
@@ -33,10 +33,18 @@ export function extended(value: Value, rank: number): Value {
  * Samples with fewer axes get ones in front.
  */
 export function alike(graph: OnnxGraph, name: string, inputs: readonly Value[], rank: number): Value[] {
+  if (inputs.some(({ layout }) => layout.places !== undefined)) {
+    const gathered = inputs.map((value) => (value.layout.places === undefined ? value : graph.natural(value, name)))
+    return alike(graph, name, gathered, rank)
+  }
   const size = ({ constant, layout }: Value) =>
     constant !== undefined || layout.runs.length < rank ? 0 : sizeOf(layout.atoms)
   const [largest] = inputs.toSorted((a, b) => size(b) - size(a))
-  const { order } = graph.plain(extended(largest, rank), name)
+  const own = orderOf(largest.layout)
+  const rows = own !== undefined && own.length > 1 && own.every((axis, i) => axis === i)
+  const order = rows
+    ? Array.from({ length: rank }, (_, axis) => axis)
+    : graph.plain(extended(largest, rank), name).order
   return inputs.map((value) => graph.inOrder(extended(value, rank), order, name))
 }
 
@@ -71,7 +79,22 @@ const slice: OnnxExporter = ({ graph, name, inputs, options, output }) => {
   return graph.value(name, 'Slice', [graph.use(value), ...places], {}, { ...value, layout: ordered(output, order) })
 }
 
-const concat: OnnxExporter = ({ graph, name, inputs, options, output }) => {
+/** Vectors one behind the other, each lying as it does. */
+function concatVectors({ graph, name, inputs }: ExportStep): Value {
+  const places: number[] = []
+  const names = inputs.map((value) => {
+    const { layout } = value
+    const vector = graph.batched(graph.arrange(value, [layout.axes.flat()], name), name)
+    const before = places.length
+    for (const place of placesOf(layout)) places.push(before + place)
+    return graph.use(vector)
+  })
+  return graph.value(name, 'Concat', names, { axis: 1 }, { type: inputs[0].type, layout: scattered(places) })
+}
+
+const concat: OnnxExporter = (step) => {
+  const { graph, name, inputs, options, output } = step
+  if (output.length === 1) return concatVectors(step)
   const values = alike(graph, name, inputs, output.length).map((value) => graph.batched(value, name))
   const order = orderOf(values[0].layout) ?? []
   const axis = order.indexOf(sampleAxis((options.axis as number | undefined) ?? -1, output)) + 1
@@ -111,6 +134,12 @@ const take: OnnxExporter = ({ graph, name, inputs, options, output }) => {
   return graph.value(name, 'Gather', [graph.use(value), places], { axis: order.indexOf(axis) + 1 }, result)
 }
 
+/** The tensor of numbers that say places, as Gather takes them. */
+export function wholeNumbers(graph: OnnxGraph, value: Value, name: string): string {
+  const whole = value.type === 'int32' || value.type === 'int64'
+  return whole ? graph.use(value) : graph.node(`${name}/int32`, 'Cast', [graph.use(value)], { to: 6 })
+}
+
 /**
  * Every sample has numbers of its own: the axis comes first, and rows of it are gathered. From a table that is the same for
  * all samples, this is a Gather.
@@ -124,7 +153,7 @@ const gather: OnnxExporter = (step: ExportStep): Value => {
   const count = sampleShape(indices.layout).length
   if (data.constant !== undefined && axis === 0) {
     const table = graph.table(data)
-    const rows = graph.use(graph.batched(places, name))
+    const rows = wholeNumbers(graph, graph.batched(places, name), name)
     return graph.value(name, 'Gather', [table, rows], { axis: 0 }, { type: data.type, layout: natural(output) })
   }
   const others = shape.map((_, other) => other).filter((other) => other !== axis)

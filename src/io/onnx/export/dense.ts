@@ -1,4 +1,5 @@
 /** Linear layers and tables. */
+import { wholeNumbers } from './arranging.ts'
 import { asIs, pointwise } from './convolution.ts'
 import type { OnnxExporter } from './exporter.ts'
 import { memoryOrder, natural, orderOf } from './layout.ts'
@@ -16,7 +17,8 @@ const linear: OnnxExporter = (step) => {
   if (output.length === 1) {
     const memory = memoryOrder(x.layout)
     const features = graph.arrange(x, [memory], name)
-    const turn = { view: [...x.layout.atoms, output[0]], axes: [x.layout.atoms.length, ...memory] }
+    const { atoms, places } = x.layout
+    const turn = { view: [...atoms, output[0]], axes: [atoms.length, ...memory], ...(places && { places }) }
     const shape = [output[0], weight.shape[0]]
     const matrix = graph.parameter(weight, turn, shape)
     return graph.value(name, 'Gemm', [graph.use(features), matrix, ...bias], { transB: 1 }, result)
@@ -34,10 +36,7 @@ const linear: OnnxExporter = (step) => {
 const embedding: OnnxExporter = (step) => {
   const { graph, name, inputs, output } = step
   const indices = graph.natural(inputs[0], name)
-  const places =
-    indices.type === 'float' || indices.type === 'uint8'
-      ? graph.node(`${name}/int32`, 'Cast', [graph.use(indices)], { to: 6 })
-      : graph.use(indices)
+  const places = wholeNumbers(graph, indices, name)
   const result = { type: 'float', layout: natural(output) } as const
   return graph.value(name, 'Gather', [asIs(step, 'weight'), places], { axis: 0 }, result)
 }

@@ -4,7 +4,7 @@ import { type Shape, sameShape, sizeOf } from '../../../base/shape.ts'
 import type { State } from '../../../tensor/index.ts'
 import { type MessageInit, type OnnxType, tensorTypes } from '../schema.ts'
 import type { TensorStream } from '../write.ts'
-import { type Layout, memoryOrder, onnxShape, ordered, orderOf, sameAxes, sampleShape } from './layout.ts'
+import { type Layout, memoryOrder, natural, onnxShape, ordered, orderOf, sameAxes, sampleShape } from './layout.ts'
 import { type Turn, turned } from './turn.ts'
 
 /** Types of values, as ONNX names them. */
@@ -144,7 +144,7 @@ export class OnnxGraph {
    * @param path its name; default: the parameter's path
    */
   parameter(state: State, turn: Turn, shape: Shape, type: ValueType = 'float', path = state.name): string {
-    const key = `${state.name} ${type} ${shape} ${turn.view} ${turn.axes}`
+    const key = `${state.name} ${type} ${shape} ${turn.view} ${turn.axes} ${turn.places ?? ''}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const name = this.#tensor(path, type, shape, async function* () {
@@ -204,15 +204,23 @@ export class OnnxGraph {
 
   #constantTensor({ constant, layout, type }: Value, batch: Shape): string {
     const state = constant as State
-    const turn = { view: layout.atoms, axes: layout.axes.flat() }
-    return this.parameter(state, turn, [...batch, ...onnxShape(layout)], type, state.name.replace(/\.value$/, ''))
+    return this.parameter(
+      state,
+      turnOf(layout),
+      [...batch, ...onnxShape(layout)],
+      type,
+      state.name.replace(/\.value$/, ''),
+    )
   }
 
   /** The extent of the batch, as a tensor of one number. */
   batch(): string {
     const known = this.#known.get('batch')
     if (known !== undefined) return known
-    const name = this.node('batch', 'Shape', [this.#input], { start: 0, end: 1 })
+    const name =
+      this.opset >= 15
+        ? this.node('batch', 'Shape', [this.#input], { start: 0, end: 1 })
+        : this.node('batch', 'Gather', [this.node('batch/shape', 'Shape', [this.#input]), this.integers('first', [0])])
     this.#known.set('batch', name)
     return name
   }
@@ -319,6 +327,7 @@ export class OnnxGraph {
   /** The value with one ONNX axis for each of the sample's, in this order. */
   inOrder(value: Value, order: readonly number[], name: string): Value {
     const { layout } = value
+    if (layout.places !== undefined) return this.#gathered(value, layout.places, name)
     let atom = 0
     const runs = layout.runs.map((run) => Array.from({ length: run }, () => atom++))
     const arranged = this.arrange(
@@ -328,6 +337,18 @@ export class OnnxGraph {
     )
     // Whoever asked has one atom an axis from here on.
     return { ...arranged, layout: ordered(sampleShape(layout), order) }
+  }
+
+  /** A vector whose features lie anywhere, in its own order. */
+  #gathered(value: Value, places: readonly number[], name: string): Value {
+    const layout = natural([places.length])
+    if (value.constant !== undefined) return { ...value, layout }
+    return this.#remember(value, layout, () => {
+      const inverse = new Array<number>(places.length)
+      for (const [at, place] of places.entries()) inverse[place] = at
+      const order = this.integers(`${name}/order`, inverse)
+      return this.value(`${name}/gathered`, 'Gather', [value.name, order], { axis: 1 }, { ...value, layout })
+    })
   }
 
   /** Channels first, as most operators of ONNX want it. */
@@ -353,6 +374,11 @@ export class OnnxGraph {
     const moved = this.channelsFirst(value, name)
     return { value: moved, order: orderOf(moved.layout) ?? [] }
   }
+}
+
+/** How values in juanji's order become those of a tensor. */
+export function turnOf({ atoms, axes, places }: Layout): Turn {
+  return { view: atoms, axes: axes.flat(), ...(places === undefined ? {} : { places }) }
 }
 
 export function infoOf({ name, type, layout }: Value): MessageInit<'ValueInfo'> {

@@ -6,7 +6,7 @@
  * [2], [0], [1]; flattened it still has three atoms, all in its one axis, and lies in ONNX as one axis of 2, 0, 1. So what
  * comes behind knows how to turn its weights, and nobody has to turn the values.
  */
-import { type Shape, sizeOf } from '../../../base/shape.ts'
+import { type Shape, sizeOf, stridesOf } from '../../../base/shape.ts'
 
 export interface Layout {
   /** Extents of the atoms in juanji's order. */
@@ -15,6 +15,11 @@ export interface Layout {
   readonly runs: readonly number[]
   /** Atoms of each axis of the ONNX tensor behind the batch, outermost first. */
   readonly axes: readonly (readonly number[])[]
+  /**
+   * Of a vector that atoms cannot describe, as several flattened maps in a row: for each of its places the sample's feature
+   * that lies there.
+   */
+  readonly places?: readonly number[]
 }
 
 /** The axes in juanji's own order. */
@@ -67,6 +72,7 @@ export const sameAxes = (a: Layout['axes'], b: Layout['axes']): boolean =>
 
 /** For each ONNX axis the sample's axis that it is; undefined where axes are mixed or turned in themselves. */
 export function orderOf(layout: Layout): number[] | undefined {
+  if (layout.places !== undefined) return undefined
   const runs = runsOf(layout)
   const order = layout.axes.map((axis) => runs.findIndex((run) => sameList(run, axis)))
   return layout.axes.length === runs.length && order.every((axis) => axis >= 0) ? order : undefined
@@ -86,8 +92,29 @@ export function memoryOrder({ atoms, axes }: Pick<Layout, 'atoms' | 'axes'>): nu
   return axes.flat().filter((atom) => atoms[atom] > 1)
 }
 
+/** Of a vector: for each of its places the sample's feature that lies there. */
+export function placesOf(layout: Layout): readonly number[] {
+  if (layout.places !== undefined) return layout.places
+  const strides = stridesOf(layout.atoms)
+  let places = [0]
+  for (const atom of layout.axes.flat()) {
+    places = places.flatMap((place) => Array.from({ length: layout.atoms[atom] }, (_, i) => place + i * strides[atom]))
+  }
+  return places
+}
+
+/** A vector whose features lie so. */
+export function scattered(places: readonly number[]): Layout {
+  const layout = natural([places.length])
+  return places.every((place, i) => place === i) ? layout : { ...layout, places }
+}
+
+export const sameLayout = (a: Layout, b: Layout): boolean =>
+  sameList(a.atoms, b.atoms) && sameAxes(a.axes, b.axes) && sameList(a.places ?? [], b.places ?? [])
+
 /** The sample's axes in another order, and the values where they are. */
 export function permuted(layout: Layout, order: readonly number[]): Layout {
+  if (order.length < 2) return layout
   const runs = runsOf(layout)
   const atoms = order.flatMap((axis) => runs[axis])
   return {
@@ -102,6 +129,7 @@ export function permuted(layout: Layout, order: readonly number[]): Layout {
  * Its ONNX axes are one for each of the sample's.
  */
 export function reshaped(layout: Layout, shape: Shape): Layout | undefined {
+  if (layout.places !== undefined) return shape.length === 1 ? layout : undefined
   const cut = cutAtoms(layout, shape)
   if (cut === undefined) return undefined
   const memory = cut.axes.flat()

@@ -15,7 +15,8 @@ export function lastAxisParameter(
 ): string {
   const first = layout.atoms.length - layout.runs[layout.runs.length - 1]
   const axis = layout.axes[axisOf(layout, layout.runs.length - 1)]
-  const turn = { view: layout.atoms.slice(first), axes: axis.map((atom) => atom - first) }
+  const { atoms, places } = layout
+  const turn = { view: atoms.slice(first), axes: axis.map((atom) => atom - first), ...(places && { places }) }
   const state = parameter(name)
   return graph.parameter(state, turn, [sizeOf(state.shape), ...new Array<number>(behind).fill(1)])
 }

@@ -5,6 +5,8 @@ import { type Shape, sizeOf, stridesOf } from '../../../base/shape.ts'
 export interface Turn {
   readonly view: Shape
   readonly axes: readonly number[]
+  /** The order in which the first axis of the view is read. Default: its own. */
+  readonly places?: readonly number[]
 }
 
 type Values = Float32Array | Int32Array | Uint8Array
@@ -40,8 +42,9 @@ const bytesOf = (values: Values): Uint8Array => new Uint8Array(values.buffer, va
 
 /** The turned values as pieces of about a megabyte, each valid until the next. */
 export function* turned(values: Values, turn: Turn): Generator<Uint8Array> {
-  const { view, axes } = simplifyTurn(turn)
-  if (axes.every((axis, i) => axis === i)) {
+  const { places } = turn
+  const { view, axes } = places === undefined ? simplifyTurn(turn) : behindOne(turn)
+  if (places === undefined && axes.every((axis, i) => axis === i)) {
     yield bytesOf(values)
     return
   }
@@ -53,6 +56,7 @@ export function* turned(values: Values, turn: Turn): Generator<Uint8Array> {
   const offsets = offsetsOf(
     rest.map((axis) => view[axis]),
     rest.map((axis) => strides[axis]),
+    rest.map((axis) => (axis === 0 ? places : undefined)),
   )
   const step = strides[first]
   const rowsAtOnce = Math.max(tileRows, Math.floor(pieceBytes / (row * values.BYTES_PER_ELEMENT)))
@@ -74,13 +78,27 @@ export function* turned(values: Values, turn: Turn): Generator<Uint8Array> {
   }
 }
 
-/** Where the elements of an array lie that has these extents and strides, in row-major order. */
-function offsetsOf(extents: readonly number[], strides: readonly number[]): Int32Array {
+/** The same turn, in which the first axis of the view is not the first of the result. */
+function behindOne({ view, axes }: Turn): Turn {
+  return axes[0] === 0 ? { view: [...view, 1], axes: [view.length, ...axes] } : { view, axes }
+}
+
+/**
+ * Where the elements of an array lie that has these extents and strides, in row-major order.
+ * @param places the order in which an axis is read, where it is not its own
+ */
+function offsetsOf(
+  extents: readonly number[],
+  strides: readonly number[],
+  places: readonly (readonly number[] | undefined)[],
+): Int32Array {
   let offsets = Int32Array.of(0)
   for (const [axis, extent] of extents.entries()) {
     const next = new Int32Array(offsets.length * extent)
     for (let i = 0; i < offsets.length; i++) {
-      for (let j = 0; j < extent; j++) next[i * extent + j] = offsets[i] + j * strides[axis]
+      for (let j = 0; j < extent; j++) {
+        next[i * extent + j] = offsets[i] + (places[axis]?.[j] ?? j) * strides[axis]
+      }
     }
     offsets = next
   }

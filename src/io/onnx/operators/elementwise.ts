@@ -224,4 +224,10 @@ export const elementwise: Family = {
   Tan: unaryOperator([7, 22], 'tan', Math.tan),
   Sinh: unaryOperator([9, 22], 'sinh', Math.sinh),
   Cosh: unaryOperator([9, 22], 'cosh', Math.cosh),
+  Asin: unaryOperator([7, 22], 'asin', Math.asin),
+  Acos: unaryOperator([7, 22], 'acos', Math.acos),
+  Atan: unaryOperator([7, 22], 'atan', Math.atan),
+  Asinh: unaryOperator([9, 22], 'asinh', Math.asinh),
+  Acosh: unaryOperator([9, 22], 'acosh', Math.acosh),
+  Atanh: unaryOperator([9, 22], 'atanh', Math.atanh),
 }

@@ -116,6 +116,20 @@ const elementwise: readonly OnnxCase[] = [
       one(op, [2, 3, 2, 2, 2], [], {}, { range: [0, 1.2], ...(op === 'Round' ? { opset: 11 } : { opset: 13 }) }),
     ],
   ),
+  ...(
+    [
+      ['Asin', -1, 1],
+      ['Acos', -1, 1],
+      ['Atan', -30, 30],
+      ['Asinh', -30, 30],
+      ['Acosh', 1, 30],
+      ['Atanh', -0.99, 0.99],
+    ] as const
+  ).flatMap(([op, least, most]) => [
+    one(op, map, [], {}, { range: [least, most], tolerance: 2e-6 }),
+    one(op, flat, [], {}, { range: [Math.max(least, -1), Math.min(1.5, most)], opset: 9 }),
+    one(op, row, [], {}, { range: [Math.max(least, 0), Math.min(1.1, most)], fixed: true }),
+  ]),
   ...['Reciprocal', 'Sqrt', 'Log'].flatMap((op) => [
     one(op, map, [], {}, { range: [0.2, 3] }),
     one(op, flat, [], {}, { range: [0.2, 3], opset: 7 }),

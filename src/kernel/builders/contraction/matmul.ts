@@ -65,10 +65,14 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
   // A block of A that stays in the second-level cache while the panels pass by; blocks of equal height.
   const fits = Math.floor(target.cacheBytes / 4 / 4 / Math.max(1, pieceLength))
   const rowsThatFit = Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)
-  // Few columns: all threads find something to do when rows are shared, two tiles of them at least.
   const others = args.batch * args.pieces * panels
-  const shared = shape.left === 'm' ? 1 : Math.min(Math.ceil(tasksWanted / others), Math.ceil(args.m / tile.rows / 2))
-  const blockRows = Math.max(1, Math.ceil(args.m / Math.max(1, shared, Math.ceil(args.m / rowsThatFit))))
+  // Tasks divide what is larger: B, or rows of A and of the result. Rows are what other kernels divide, so that a thread
+  // finds in its cache what it computed before.
+  const sharesB = args.k * args.n >= args.m * (args.k + args.n)
+  const wanted = sharesB ? Math.ceil(tasksWanted / Math.max(1, others)) : tasksWanted
+  const shared = shape.left === 'm' ? 1 : Math.min(wanted, Math.ceil(args.m / tile.rows / 2))
+  const even = Math.max(1, Math.ceil(args.m / Math.max(1, shared, Math.ceil(args.m / rowsThatFit))))
+  const blockRows = sharesB ? even : Math.min(Math.max(1, args.m), Math.ceil(even / tile.rows) * tile.rows)
   const blocks = Math.ceil(args.m / blockRows)
   // Steps of the copy of a block lie an odd number of cache lines apart, so that a tile's steps use all cache sets.
   const copyStride = 16 * (2 * Math.ceil(blockRows / 32) + 1)
@@ -80,8 +84,6 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
   const worth = Math.round(wished / Math.max(1, perPanel))
   const panelsPerTask = Math.min(panels, Math.max(fewest, worth))
   const panelGroups = Math.ceil(panels / panelsPerTask)
-  // Neighbouring tasks share what is larger: B, or rows of A and of the result.
-  const sharesB = args.k * args.n >= args.m * (args.k + args.n)
   const params = [
     args.batch,
     args.m,
