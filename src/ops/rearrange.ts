@@ -12,6 +12,8 @@ import { concat, pad, type Range, slice, transpose } from './shape-ops.ts'
  */
 export type PadFill = number | 'edge' | 'reflect' | 'wrap'
 
+const largest = 2 ** 24
+
 const modulo = (a: number, n: number): number => ((a % n) + n) % n
 
 /** Which of `n` elements stands at a place from before the first to behind the last. */
@@ -47,6 +49,15 @@ export function padWith(x: Node, padding: readonly (readonly [number, number])[]
   checkFilled('pad', 'x', x)
   // Checks the pairs in the words that constants have.
   const { shape } = pad(x, padding)
+  if (Math.max(...shape) > largest) {
+    throw new ConfigError({
+      where: 'pad',
+      what: 'the border is absurdly large',
+      got: `${showShape(x.shape)} to ${showShape(shape)}`,
+      expected: `at most ${largest} elements along an axis`,
+      fix: 'pad less',
+    })
+  }
   return shape.reduce((value, extent, axis) => {
     const [before] = padding[axis]
     const n = value.shape[axis]

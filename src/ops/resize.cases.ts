@@ -102,6 +102,11 @@ export const cases: readonly OpCase[] = [
   record('linear by 3, sums', [2, 44, 1], { mode: 'linear', scale: 3, coordinates: 'asymmetric' }, [132]),
   record('cubic, sums', [1, 42, 2, 5], { mode: 'cubic', scale: [2, 1] }, [84, 2]),
   record('cubic by 4, sums', [1, 41, 2], { mode: 'cubic', scale: 4, coordinates: 'halfPixelSymmetric' }, [164]),
+  // Long axes are sums of pixels that are taken.
+  record('linear, taken', [2, 520, 16], { mode: 'linear', size: 333 }, [333]),
+  record('cubic, taken', [1, 2, 120, 3], { mode: 'cubic', size: [2, 50], coordinates: 'alignCorners' }, [2, 50]),
+  record('linear antialias, taken', [1, 101, 1], { mode: 'linear', size: 31, antialias: true }, [31]),
+  record('cubic without outside, taken', [1, 90, 2], { mode: 'cubic', scale: 0.77, excludeOutside: true }, [69]),
   record('linear of a signal', [2, 6, 17], { mode: 'linear', scale: 2 }, [12]),
   record('linear of a volume', [1, 2, 3, 4, 3], { mode: 'linear', scale: 2 }, [4, 6, 8]),
   record('cubic -0.5', [1, 4, 4, 3], { mode: 'cubic', scale: 2, cubicCoefficient: -0.5 }, [8, 8]),

@@ -1,6 +1,6 @@
 /**
  * Resizing as ONNX's Resize defines it (opset 19), axis by axis: nearest takes elements, linear and cubic are a product
- * with a small matrix of weights, or sums of slices where that costs less. Differentiable.
+ * with a small matrix of weights, or sums of slices or of taken pixels where that costs less.
  */
 import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
@@ -96,18 +96,23 @@ export function resize(x: Node, options: ResizeOptions): Node {
     .reduce((value, axis) => (mode === 'nearest' ? nearest : weighted)(value, axis, options), x)
 }
 
+/** Pixels along an axis. */
+const largest = 2 ** 24
+
 /** The extents that come out of `resize`. @throws ConfigError */
 export function resizedExtents(extents: readonly number[], { size, scale }: ResizeOptions): number[] {
+  const possible = (sizes: readonly number[]) =>
+    sizes.every((extent) => Number.isInteger(extent) && extent >= 1 && extent <= largest)
   if (size !== undefined) {
     const sizes = each('size', size, extents.length)
-    if (sizes.every((extent) => Number.isSafeInteger(extent) && extent >= 1)) return sizes
-    throw optionError('size', `[${sizes.join(', ')}]`, 'whole numbers of at least 1')
+    if (possible(sizes)) return sizes
+    throw optionError('size', `[${sizes.join(', ')}]`, `whole numbers from 1 to ${largest}`)
   }
   if (scale === undefined) throw optionError('size', 'neither size nor scale', 'one of them')
   // As ONNX Runtime, which knows scales in single precision only: 0.6 of 5 pixels are 3.
   const sizes = each('scale', scale, extents.length).map((s, i) => Math.floor(Math.fround(extents[i] * s)))
-  if (sizes.every((extent) => Number.isSafeInteger(extent) && extent >= 1)) return sizes
-  throw optionError('scale', JSON.stringify(scale), 'factors that leave at least one pixel')
+  if (possible(sizes)) return sizes
+  throw optionError('scale', JSON.stringify(scale), `factors that leave 1 to ${largest} pixels`)
 }
 
 function each(name: string, value: number | readonly number[], rank: number): number[] {
@@ -169,13 +174,7 @@ function nearest(x: Node, a: Axis, { coordinates = 'halfPixel', nearestRounding 
   if (step > 0 && places.every((place, i) => place === places[0] + i * step)) {
     return slice(x, [...before.map(() => null), [places[0], places[to - 1] + 1, step]])
   }
-  const order = x.shape.map((_, i) => i)
-  const front = [axis, ...order.filter((i) => i !== axis)]
-  const rows = take(transpose(x, front), dataNode(Int32Array.from(places), [to], 'i32'))
-  return transpose(
-    rows,
-    order.map((i) => front.indexOf(i)),
-  )
+  return alongFront(x, axis, (rows) => take(rows, dataNode(Int32Array.from(places), [to], 'i32')))
 }
 
 /** Weight of a pixel at a distance. */
@@ -189,28 +188,29 @@ const kernels = {
   },
 } as const
 
-/** [to, from]: what every input pixel counts for in every output pixel. */
-function weightsOf(a: Axis, options: ResizeOptions): Float64Array {
+/** What each input pixel counts for in output pixel i. */
+function sharesOf(i: number, a: Axis, options: ResizeOptions): [pixel: number, share: number][] {
   const { coordinates = 'halfPixel', cubicCoefficient = -0.75, excludeOutside = false, antialias = false } = options
   const { reach, weight } = kernels[options.mode === 'cubic' ? 'cubic' : 'linear']
-  const { from, to } = a
   const narrow = antialias ? Math.min(1, a.scale) : 1
-  const matrix = new Float64Array(to * from)
-  for (let i = 0; i < to; i++) {
-    const place = placeOf(i, a, coordinates)
-    const row = new Float64Array(from)
-    let sum = 0
-    for (let j = Math.floor(place - reach / narrow); j <= Math.ceil(place + reach / narrow); j++) {
-      const value = weight(Math.abs(j - place) * narrow, cubicCoefficient)
-      if (excludeOutside && (j < 0 || j >= from)) continue
-      row[Math.min(from - 1, Math.max(0, j))] += value
-      sum += value
-    }
-    matrix.set(
-      row.map((value) => value / sum),
-      i * from,
-    )
+  const place = placeOf(i, a, coordinates)
+  const shares = new Map<number, number>()
+  let sum = 0
+  for (let j = Math.floor(place - reach / narrow); j <= Math.ceil(place + reach / narrow); j++) {
+    const value = weight(Math.abs(j - place) * narrow, cubicCoefficient)
+    if (value === 0 || (excludeOutside && (j < 0 || j >= a.from))) continue
+    const pixel = Math.min(a.from - 1, Math.max(0, j))
+    shares.set(pixel, (shares.get(pixel) ?? 0) + value)
+    sum += value
   }
+  return [...shares].map(([pixel, value]) => [pixel, value / sum])
+}
+
+/** [to, from]: what every input pixel counts for in every output pixel. */
+function weightsOf(a: Axis, options: ResizeOptions): Float64Array {
+  const { from, to } = a
+  const matrix = new Float64Array(to * from)
+  for (let i = 0; i < to; i++) for (const [pixel, share] of sharesOf(i, a, options)) matrix[i * from + pixel] = share
   return matrix
 }
 
@@ -221,6 +221,7 @@ function weighted(x: Node, a: Axis, options: ResizeOptions): Node {
   const inner = product(after)
   const vectors = Math.ceil(inner / vectorLanes) * vectorLanes
   if (repeats(a, options) && from * vectors > phasesFrom * inner) return inPhases(x, a, options)
+  if (from * vectors > takesFrom * inner) return byTaking(x, a, options)
   const matrix = dataNode(weightsOf(a, options), [to, from], 'f32')
   const y = matmul(matrix, reshape(x, [product(before), from, inner]))
   return reshape(y, [...before, to, ...after])
@@ -230,6 +231,8 @@ function weighted(x: Node, a: Axis, options: ResizeOptions): Node {
 const vectorLanes = 16
 /** Products for a value beyond which sums of slices cost less, with the copies that put them together. */
 const phasesFrom = 40
+/** The same for pixels that are taken one by one. */
+const takesFrom = 20
 
 /** Whether every scale-th output pixel lies alike between its neighbours. */
 function repeats({ from, to, scale }: Axis, { coordinates, excludeOutside }: ResizeOptions): boolean {
@@ -260,5 +263,30 @@ function inPhases(x: Node, a: Axis, options: ResizeOptions): Node {
   return reshape(
     stack(phases, axis + 1),
     x.shape.map((extent, i) => (i === axis ? to : extent)),
+  )
+}
+
+/** Each output pixel as a sum of input pixels with their shares. */
+function byTaking(x: Node, a: Axis, options: ResizeOptions): Node {
+  const { axis, to } = a
+  const lists = Array.from({ length: to }, (_, i) => sharesOf(i, a, options))
+  const taps = lists.reduce((most, { length }) => Math.max(most, length), 1)
+  return alongFront(x, axis, (rows) => {
+    const shape = rows.shape.map((_, i) => (i === 0 ? to : 1))
+    return Array.from({ length: taps }, (_, tap) => {
+      const places = Int32Array.from(lists, (list) => list[tap]?.[0] ?? 0)
+      const shares = Float64Array.from(lists, (list) => list[tap]?.[1] ?? 0)
+      return mul(take(rows, dataNode(places, [to], 'i32')), dataNode(shares, shape, 'f32'))
+    }).reduce(add)
+  })
+}
+
+/** A function of rows, of which an axis gives the number. */
+function alongFront(x: Node, axis: number, apply: (rows: Node) => Node): Node {
+  const order = x.shape.map((_, i) => i)
+  const front = [axis, ...order.filter((i) => i !== axis)]
+  return transpose(
+    apply(transpose(x, front)),
+    order.map((i) => front.indexOf(i)),
   )
 }

@@ -23,6 +23,20 @@ export interface DftOptions {
 /** Transforms of more elements are put together of shorter ones. */
 const direct = 256
 const largest = 8192
+const longest = 2 ** 24
+
+/** @throws ConfigError */
+function checkLength(where: string, name: string, length: number, most: number): void {
+  checkCount(where, name, length)
+  if (length <= most) return
+  throw new ConfigError({
+    where,
+    what: `${name} is too large`,
+    got: String(length),
+    expected: `at most ${most}`,
+    fix: 'cut the signal',
+  })
+}
 
 /**
  * Discrete Fourier transform: X[k] = Σ x[j] e^(-2πijk/n). Lengths up to 256 are one product with a matrix; longer ones are
@@ -47,7 +61,7 @@ export function dft(x: Node, options: DftOptions = {}): Node {
     })
   }
   const length = options.length ?? x.shape[axis]
-  checkCount('dft', 'length', length)
+  checkLength('dft', 'length', length, longest)
   const bins = onesided ? Math.floor(length / 2) + 1 : length
   const fitted = resizedAxis(x, axis, length)
   const order = [...fitted.shape.keys()].filter((a) => a !== axis && a !== rank - 1)
@@ -182,7 +196,7 @@ export function stft(x: Node, options: StftOptions): Node {
   const { window, onesided = true } = options
   const parts = checkParts('stft', x, x.shape.length === 3)
   const frame = options.frameLength ?? window?.length ?? 0
-  checkCount('stft', 'frameLength', frame)
+  checkLength('stft', 'frameLength', frame, largest)
   checkCount('stft', 'frameStep', options.frameStep)
   if (window !== undefined && window.length !== frame) {
     throw new ConfigError({
