@@ -39,7 +39,7 @@ export function addConvert(program: Command, run: Runner): void {
       'Turn a model into another format and tell what was done to it. In: a model folder, ONNX, Keras (.keras, .h5), ' +
         'TensorFlow.js (model.json), or weights alone (safetensors, PyTorch .pt and .pth, Keras .weights.h5) of a known ' +
         'network. Out, by its name: .onnx for ONNX, .safetensors for weights as PyTorch has them, otherwise a model ' +
-        'folder, which predicts, trains on and is served. Nothing in a file is executed.',
+        'folder. Nothing in a file is executed.',
     )
     .argument('<in>', modelArgument)
     .argument('<out>', 'name.onnx, name.safetensors, or a folder')
