@@ -69,6 +69,7 @@ export type {
 // Looking inside.
 export { explainConvolution, printConvolution, printExplanation, summarize, trainingMemory } from './inspect/index.ts'
 export type {
+  CopyWeightsOptions,
   ImportedModel,
   ImportedOnnx,
   ImportOnnxOptions,
@@ -118,6 +119,7 @@ export {
   modelFormat,
   nextRunFolder,
   onnxOperators,
+  onnxOpsets,
   openKerasWeights,
   openModel,
   openWeights,

@@ -4,7 +4,20 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { init, loadModel, models, nn, openModel, openWeights, saveModel, tensor, writeWeights } from '../src/index.ts'
+import {
+  init,
+  loadModel,
+  models,
+  nn,
+  openModel,
+  openWeights,
+  type StoredTensor,
+  saveModel,
+  tensor,
+  toFloat32,
+  type WeightsFile,
+  writeWeights,
+} from '../src/index.ts'
 import { events, juanji } from './command-line.ts'
 
 let folder: string
@@ -47,8 +60,8 @@ describe('a trained model goes out and comes back', () => {
     const expected = await trained()
     const out = await juanji(['convert', at('model'), at('model.onnx')])
     expect([out.code, out.err]).toEqual([0, ''])
-    expect(plain(out.out).replace(/[\d.]+ kB/, 'SIZE')).toBe(
-      'model: model folder\nmine, 5×5×3 to 4, 394 parameters\nwrote model.onnx: SIZE\n',
+    expect(plain(out.out).replace(/[\d.]+ kB/, 'SIZE')).toMatch(
+      /^model: model folder\nmine, 5×5×3 to 4, 394 parameters\nwrote model\.onnx: SIZE\npictures have to be .*\n$/,
     )
     const back = await juanji(['convert', at('model.onnx'), at('back'), '--normalize', '0.4,0.5,0.6/0.25'])
     expect([back.code, back.err]).toEqual([0, ''])
@@ -156,6 +169,94 @@ describe('weights alone', () => {
   })
 })
 
+describe('weights that are copied', () => {
+  const copied = async (...more: string[]) => {
+    await writeWeights(at('mine.safetensors'), init(net(), { input: [5, 5, 3], seed: 5 }))
+    return juanji(['convert', at('mine.safetensors'), at('copy.safetensors'), ...more])
+  }
+
+  it('get the names and the element type that are asked for', async () => {
+    const { code, out } = await copied('--dtype', 'f16', '--rename', 'head.=fc.')
+    expect([code, plain(out).split(', ').at(-1)]).toEqual([0, 'layout as it was\n'])
+    const [file, before] = [await openWeights(at('copy.safetensors')), await openWeights(at('mine.safetensors'))]
+    expect([...file.tensors.keys()].filter((name) => name.startsWith('fc'))).toEqual(['fc.bias', 'fc.weight'])
+    expect(file.tensors.get('fc.weight')?.dtype).toBe('F16')
+    const values = async (name: string, of: WeightsFile) => {
+      const tensor = of.tensors.get(name) as StoredTensor
+      return toFloat32({ ...tensor, data: await tensor.read() })
+    }
+    const [half, whole] = [await values('fc.weight', file), await values('head.weight', before)]
+    for (const [i, value] of whole.entries())
+      expect(Math.abs(half[i] - value)).toBeLessThan(1e-3 * Math.abs(value) + 1e-7)
+    await file.close()
+    await before.close()
+  })
+
+  it('refuse what is about a network', async () => {
+    const { code, err } = await copied('--classes', '7')
+    expect([code, plain(err)]).toEqual([
+      2,
+      `ConfigError: --classes: these weights are of no network that is known here, so that they are copied as they are.
+  got       --classes with mine.safetensors
+  expected  it together with --arch, or with weights of a known network
+  fix       leave --classes out, or name the network with --arch
+`,
+    ])
+    expect(existsSync(at('copy.safetensors'))).toBe(false)
+  })
+
+  it('stop at Ctrl-C and leave nothing', async () => {
+    await writeWeights(at('mine.safetensors'), init(net(), { input: [5, 5, 3], seed: 5 }))
+    let pressed = false
+    const { code, err } = await juanji(['convert', at('mine.safetensors'), at('copy.safetensors')], {
+      watch(written, pressCtrlC) {
+        if (pressed || !written.includes('no network known here')) return
+        pressed = true
+        pressCtrlC()
+      },
+    })
+    expect([code, err]).toEqual([130, 'Stopping after this step. Ctrl-C again quits at once.\n'])
+    expect(await readdir(folder)).toEqual(['mine.safetensors'])
+  })
+})
+
+it('weights of which nothing fits are no model', async () => {
+  await writeWeights(at('other.safetensors'), init(nn.linear(3), { input: [2] }))
+  const { code, err } = await juanji(['convert', at('other.safetensors'), at('model'), '--arch', 'lenet5', '--loose'])
+  expect([code, plain(err)]).toEqual([
+    1,
+    `FormatError: other.safetensors: not one of its tensors fits the network.
+  got       bias, weight, …
+  expected  conv1.weight, conv1.bias, conv2.weight, …
+  fix       name the network that they belong to, or say what is called otherwise
+`,
+  ])
+  expect(await readdir(folder)).toEqual(['other.safetensors'])
+})
+
+it('a model that replaces a run takes none of it over', async () => {
+  await trained()
+  await trained('run')
+  await writeFile(at('run/history.jsonl'), '{}\n')
+  await mkdir(at('run/checkpoints'))
+  await writeFile(at('run/checkpoints/step-00000001.safetensors'), '')
+  await writeFile(at('run/notes.txt'), 'mine')
+  expect((await juanji(['convert', at('model'), at('run'), '--force'])).code).toBe(0)
+  expect((await readdir(at('run'))).sort()).toEqual(['data.json', 'model.json', 'notes.txt', 'weights.safetensors'])
+})
+
+it('says what has to be done to pictures, where the file does not', async () => {
+  await trained()
+  const line = 'pictures have to be normalised before: mean 0.4, 0.5, 0.6, deviation 0.25 of values in 0 … 1'
+  const [onnx, bytes] = [
+    await juanji(['convert', at('model'), at('a.onnx')]),
+    await juanji(['convert', at('model'), at('b.onnx'), '--preprocessing']),
+  ]
+  expect(onnx.out).toContain(`${line}; with --preprocessing the graph does it\n`)
+  expect(bytes.out).not.toContain('pictures have')
+  expect((await juanji(['convert', at('model'), at('a.safetensors')])).out).toContain(`${line}\n`)
+})
+
 describe('wrong usage', () => {
   it.each<[string[], string]>([
     [
@@ -178,6 +279,44 @@ describe('wrong usage', () => {
       `ConfigError: there.onnx: there is such a file already.
   expected  a new name
   fix       choose another name, or replace it with --force
+`,
+    ],
+    [
+      ['convert', 'model', 'other.onnx', '--opset', '99'],
+      `ConfigError: --opset: this version of the operators is not written.
+  got       99
+  expected  13 to 23
+  fix       leave --opset out
+`,
+    ],
+    [
+      ['convert', 'model', 'nowhere/other.onnx'],
+      `ConfigError: nowhere/other.onnx: there is no folder to write it into.
+  got       nowhere
+  expected  a folder that exists
+  fix       make the folder, or choose another name
+`,
+    ],
+    [
+      ['convert', 'model', 'folder.onnx', '--force'],
+      `ConfigError: folder.onnx: this is a folder.
+  expected  a name for a file
+  fix       choose another name
+`,
+    ],
+    [
+      ['convert', 'model', 'other', '--normalize', '0.1,0.2/0.3,0.4'],
+      `ConfigError: --normalize: there are not as many numbers as pictures have channels.
+  got       2 means and 2 deviations
+  expected  one number each, or 3
+  fix       correct the numbers
+`,
+    ],
+    [
+      ['convert', 'model', 'other.safetensors', '--labels', 'names.txt'],
+      `ConfigError: --labels: a file of weights has no place for names of classes.
+  expected  a model folder or ONNX to write
+  fix       leave --labels out
 `,
     ],
     [
@@ -206,8 +345,11 @@ describe('wrong usage', () => {
   ])('%j', async (argv, text) => {
     await trained()
     await writeFile(at('there.onnx'), 'x')
+    await mkdir(at('folder.onnx'))
     await writeFile(at('names.txt'), 'n01440764 tench\nn01443537 goldfish\n')
-    const inside = argv.map((word) => (/^(model|other|there|nothing|names|a\.)/.test(word) ? at(word) : word))
+    const inside = argv.map((word) =>
+      /^(model|other|there|nothing|nowhere|folder|names|a\.)/.test(word) ? at(word) : word,
+    )
     const { code, out, err } = await juanji(inside)
     expect([code, out]).toEqual([2, ''])
     expect(plain(err)).toBe(text)

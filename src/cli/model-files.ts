@@ -15,6 +15,7 @@ import {
 import { unknownName, wholeNumber } from './command.ts'
 import { architectureNames, readShape } from './names.ts'
 import { recognize } from './recognize.ts'
+import { showExtents } from './summary-table.ts'
 
 export interface ModelFileChoice {
   readonly arch?: string
@@ -154,7 +155,10 @@ function refuseUnused(path: string, { format }: OpenedModel, choice: ModelFileCh
 }
 
 async function withSaid(path: string, opened: OpenedModel, choice: ModelFileChoice): Promise<OpenedModel> {
-  if (choice.normalize !== undefined) opened.model.pictures = choice.normalize
+  if (choice.normalize !== undefined) {
+    checkNormalization(opened, choice.normalize)
+    opened.model.pictures = choice.normalize
+  }
   if (choice.labels === undefined) return opened
   const classes = await readLabels(choice.labels)
   const outputs = opened.model.outputShape.at(-1) ?? 0
@@ -168,6 +172,21 @@ async function withSaid(path: string, opened: OpenedModel, choice: ModelFileChoi
     })
   }
   return { ...opened, classes }
+}
+
+function checkNormalization({ model, dtype }: OpenedModel, { mean, std }: PictureNormalization): void {
+  const channels = model.inputShape.at(-1) ?? 0
+  const counts = [mean, std].map((list) => (typeof list === 'number' ? 1 : list.length))
+  const fits = counts.every((count) => count === 1 || count === channels)
+  if (fits && dtype === 'u8') return
+  throw new ConfigError({
+    where: '--normalize',
+    what: dtype === 'u8' ? 'there are not as many numbers as pictures have channels' : 'the model takes no pictures',
+    got:
+      dtype === 'u8' ? `${counts[0]} means and ${counts[1]} deviations` : `samples of ${showExtents(model.inputShape)}`,
+    expected: dtype === 'u8' ? (channels === 1 ? 'one number each' : `one number each, or ${channels}`) : 'pictures',
+    fix: dtype === 'u8' ? 'correct the numbers' : 'leave --normalize out',
+  })
 }
 
 function networkFor(file: WeightsFile, { arch, input, classes }: ModelFileChoice): NetworkForWeights {

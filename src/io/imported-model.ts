@@ -6,6 +6,8 @@ export interface ImportedModel {
   readonly model: Model
   /** Class names by number, where the file names them. */
   readonly classes?: readonly string[]
+  /** What samples are, where the file tells: `i32` numbers of words, `u8` pictures. */
+  readonly dtype?: 'u8' | 'f32' | 'i32'
   readonly report: ImportReport
 }
 

@@ -1,9 +1,9 @@
 /** Opens a model in whatever format it is. */
 import { exists, isDirectory, joinPath, readFile, readStart } from '#platform'
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, FormatError } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
 import type { Layer } from '../nn/layer.ts'
-import { init, type PictureNormalization } from '../nn/model.ts'
+import { init, type Model, type PictureNormalization } from '../nn/model.ts'
 import { openHdf5 } from './hdf5/file.ts'
 import type { ImportedModel, ImportReport } from './imported-model.ts'
 import { importKeras } from './keras/import.ts'
@@ -140,8 +140,8 @@ function importModel(
   return importKeras(path, { input, output })
 }
 
-function asLoaded({ model, classes = [], report }: ImportedModel): Omit<OpenedModel, 'format'> {
-  return { model, classes, dtype: dtypeOf(model.inputShape), data: {}, imported: report }
+function asLoaded({ model, classes = [], dtype, report }: ImportedModel): Omit<OpenedModel, 'format'> {
+  return { model, classes, dtype: dtype ?? dtypeOf(model.inputShape), data: {}, imported: report }
 }
 
 /** Samples that can be pictures are taken as bytes. */
@@ -167,6 +167,7 @@ async function openForNetwork(path: string, options: OpenModelOptions): Promise<
     const model = init(net, { input }).eval()
     model.pictures = pictures
     const weights = await loadWeights(model, file, { ...loading, rename: loading.rename ?? rename })
+    if (weights.loaded.length === 0) throw nothingFits(path, file, model)
     return {
       model,
       classes: [],
@@ -179,4 +180,16 @@ async function openForNetwork(path: string, options: OpenModelOptions): Promise<
   } finally {
     await file.close()
   }
+}
+
+/** A model of first values must not look like one that was loaded. */
+function nothingFits(path: string, file: WeightsFile, model: Model): FormatError {
+  const first = (names: Iterable<string>) => [...names].slice(0, 3).join(', ')
+  return new FormatError({
+    where: path,
+    what: 'not one of its tensors fits the network',
+    got: `${first(file.tensors.keys())}, …`,
+    expected: `${first(model.parameters.map(({ name }) => name))}, …`,
+    fix: 'name the network that they belong to, or say what is called otherwise',
+  })
 }

@@ -4,16 +4,18 @@ import { exists, isDirectory, joinPath, openRange } from '#platform'
 import { ConfigError } from '../../base/errors.ts'
 import {
   claimModelFolder,
+  clearModelFolder,
   copyWeights,
   modelFormat,
   type OpenedModel,
+  onnxOpsets,
   openWeights,
   saveModel,
   saveOnnx,
   showWeightsReport,
   writeWeights,
 } from '../../index.ts'
-import { type CommonOptions, type Runner, type Task, wholeNumber, withCommonOptions } from '../command.ts'
+import { type CommonOptions, Interrupted, type Runner, type Task, wholeNumber, withCommonOptions } from '../command.ts'
 import { type ModelFileChoice, modelArgument, openModelFile, withModelFileOptions } from '../model-files.ts'
 import { formatBytes, formatCount } from '../progress.ts'
 import { recognize } from '../recognize.ts'
@@ -80,9 +82,10 @@ export function addConvert(program: Command, run: Runner): void {
 async function convert(task: Task, from: string, to: string, options: ConvertOptions): Promise<void> {
   const target = targetOf(to)
   refuseForTarget(target, options)
+  checkOpset(options)
   const undo = await claim(target, to, options)
   try {
-    if (target === 'safetensors' && options.arch === undefined && (await copyTensors(task, from, to))) return
+    if (target === 'safetensors' && options.arch === undefined && (await copyTensors(task, from, to, options))) return
     await convertModel(task, from, to, options)
   } catch (error) {
     await undo()
@@ -93,6 +96,7 @@ async function convert(task: Task, from: string, to: string, options: ConvertOpt
 async function convertModel(task: Task, from: string, to: string, options: ConvertOptions): Promise<void> {
   const target = targetOf(to)
   const opened = await openModelFile(from, options)
+  stopIfAsked(task)
   task.begin()
   showOpened(task, from, opened)
   const files = await write(target, to, opened, options)
@@ -100,6 +104,7 @@ async function convertModel(task: Task, from: string, to: string, options: Conve
   task.complete()
   task.terminal.line(`wrote ${files.join(' and ')}: ${formatBytes(bytes)}`)
   const { model, classes } = opened
+  if (target !== 'folder') showLeftBehind(task, target, opened, options)
   task.terminal.event({
     event: 'done',
     from,
@@ -111,6 +116,33 @@ async function convertModel(task: Task, from: string, to: string, options: Conve
     output: model.outputShape,
     parameters: model.parameterCount,
     classes,
+  })
+}
+
+/** Files are written beside their places, so that nothing is lost by stopping before. */
+function stopIfAsked({ signal }: Task): void {
+  if (signal.aborted) throw new Interrupted()
+}
+
+/** What whoever runs the file has to do to pictures, since the file does not. */
+function showLeftBehind({ terminal }: Task, target: Target, { model }: OpenedModel, options: ConvertOptions): void {
+  const { pictures } = model
+  if (pictures === undefined || options.preprocessing === true) return
+  const { mean, std } = pictures
+  const numbers = `mean ${[mean].flat().join(', ')}, deviation ${[std].flat().join(', ')} of values in 0 … 1`
+  const way = target === 'onnx' ? '; with --preprocessing the graph does it' : ''
+  terminal.line(`pictures have to be normalised before: ${numbers}${way}`)
+}
+
+function checkOpset({ opset }: ConvertOptions): void {
+  const [least, most] = onnxOpsets
+  if (opset === undefined || (opset >= least && opset <= most)) return
+  throw new ConfigError({
+    where: '--opset',
+    what: 'this version of the operators is not written',
+    got: String(opset),
+    expected: `${least} to ${most}`,
+    fix: 'leave --opset out',
   })
 }
 
@@ -138,6 +170,14 @@ function refuseForTarget(target: Target, options: ConvertOptions): void {
     channelsLast: 'onnx',
     softmax: 'onnx',
   } as const
+  if (target === 'safetensors' && options.labels !== undefined) {
+    throw new ConfigError({
+      where: '--labels',
+      what: 'a file of weights has no place for names of classes',
+      expected: 'a model folder or ONNX to write',
+      fix: 'leave --labels out',
+    })
+  }
   for (const name of Object.keys(of) as (keyof typeof of)[]) {
     if (options[name] === undefined || of[name] === target) continue
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
@@ -156,6 +196,24 @@ function refuseForTarget(target: Target, options: ConvertOptions): void {
  */
 async function claim(target: Target, to: string, { force }: ConvertOptions): Promise<() => Promise<void>> {
   if (target === 'folder') return claimModelFolder(to, { force })
+  if (await isDirectory(to)) {
+    throw new ConfigError({
+      where: to,
+      what: 'this is a folder',
+      expected: 'a name for a file',
+      fix: 'choose another name',
+    })
+  }
+  const around = to.slice(0, Math.max(0, to.search(/[/\\][^/\\]*$/)))
+  if (around !== '' && !(await isDirectory(around))) {
+    throw new ConfigError({
+      where: to,
+      what: 'there is no folder to write it into',
+      got: around,
+      expected: 'a folder that exists',
+      fix: 'make the folder, or choose another name',
+    })
+  }
   if (force === true || !(await exists(to))) return async () => {}
   throw new ConfigError({
     where: to,
@@ -165,24 +223,50 @@ async function claim(target: Target, to: string, { force }: ConvertOptions): Pro
   })
 }
 
-/** Weights of a network that is not known here keep their names and their layout. @returns whether it was that */
-async function copyTensors(task: Task, from: string, to: string): Promise<boolean> {
+/** What is about a network, where there is none. */
+const aboutNetworks = ['input', 'classes', 'output', 'loose', 'labels', 'normalize', 'layout'] as const
+
+/**
+ * Weights of a network that is not known here keep their layout, and their names unless `--rename` says otherwise.
+ * @returns whether it was that
+ */
+async function copyTensors(task: Task, from: string, to: string, options: ConvertOptions): Promise<boolean> {
   if ((await modelFormat(from)) !== 'weights') return false
   const file = await openWeights(from)
   try {
     if (file.layout === 'keras' || recognize(file.tensors) !== undefined) return false
+    const given = aboutNetworks.find((name) => options[name] !== undefined)
+    if (given !== undefined) {
+      throw new ConfigError({
+        where: `--${given}`,
+        what: 'these weights are of no network that is known here, so that they are copied as they are',
+        got: `--${given} with ${from}`,
+        expected: 'it together with --arch, or with weights of a known network',
+        fix: `leave --${given} out, or name the network with --arch`,
+      })
+    }
+    stopIfAsked(task)
     task.begin()
     const { terminal } = task
     terminal.line(`${from}: ${file.format}, ${formatCount(file.tensors.size)} tensors of no network known here`)
-    await copyWeights(to, file)
+    await copyWeights(to, file, {
+      ...dtypeOf(options),
+      ...(options.rename === undefined ? {} : { rename: options.rename }),
+      signal: task.signal,
+    })
     const bytes = await bytesOf([to])
     task.complete()
-    terminal.line(`wrote ${to}: ${formatBytes(bytes)}, names and layout as they were`)
+    const kept = options.rename === undefined ? 'names and layout as they were' : 'layout as it was'
+    terminal.line(`wrote ${to}: ${formatBytes(bytes)}, ${kept}`)
     terminal.event({ event: 'done', from, to, format: 'safetensors', files: [to], bytes, tensors: file.tensors.size })
     return true
   } finally {
     await file.close()
   }
+}
+
+function dtypeOf({ dtype }: ConvertOptions): { readonly dtype?: 'F32' | 'F16' | 'BF16' } {
+  return dtype === undefined ? {} : { dtype: dtype.toUpperCase() as 'F32' | 'F16' | 'BF16' }
 }
 
 /** Of a model folder those of its weights. */
@@ -212,14 +296,13 @@ async function write(target: Target, to: string, opened: OpenedModel, options: C
   if (target === 'folder') {
     const source = opened.imported?.format ?? opened.weights?.format
     const about = source === undefined ? data : { ...data, source }
+    // The history and the checkpoints of what was there would be taken for this model's.
+    if (options.force === true) await clearModelFolder(to)
     await saveModel(to, { model, classes, dtype, architecture, data: about, metrics }, { force: options.force })
     return [to]
   }
   if (target === 'safetensors') {
-    await writeWeights(to, model, {
-      layout: options.layout ?? 'pytorch',
-      dtype: (options.dtype?.toUpperCase() ?? 'F32') as 'F32' | 'F16' | 'BF16',
-    })
+    await writeWeights(to, model, { layout: options.layout ?? 'pytorch', ...dtypeOf(options) })
     return [to]
   }
   return [...(await saveOnnx(to, model, onnxOptions(classes, options)))]

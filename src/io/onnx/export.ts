@@ -50,7 +50,9 @@ export interface OnnxFileOptions extends OnnxExportOptions {
 
 const optionNames = ['opset', 'inputLayout', 'preprocessing', 'classes', 'softmax', 'exporters'] as const
 const usualOpset = 17
-const [lowestOpset, highestOpset] = [13, 23]
+/** The versions of ONNX's operators that are written. */
+export const onnxOpsets = [13, 23] as const
+const [lowestOpset, highestOpset] = onnxOpsets
 /** A protobuf message has to be smaller. */
 const messageLimit = 2 ** 31
 const usualExternalDataAbove = 1.5 * 2 ** 30

@@ -4,10 +4,11 @@ import { packBfloat16 } from '../../base/bfloat16.ts'
 import { ConfigError, checkOptions } from '../../base/errors.ts'
 import { version } from '../../base/version.ts'
 import type { Model } from '../../nn/model.ts'
-import { type SafetensorsArray, type SafetensorsPiece, safetensorsPieces } from '../safetensors.ts'
+import { type SafetensorsArray, type SafetensorsPiece, safetensorsPieces, toFloat32 } from '../safetensors.ts'
 import { packFloat16 } from '../small-floats.ts'
 import { pytorchLayout } from './layout.ts'
-import type { WeightsFile } from './source.ts'
+import { type RenameRule, renamer } from './rename.ts'
+import type { StoredDType, StoredTensor, WeightsFile } from './source.ts'
 import type { Turn } from './turn.ts'
 
 export interface WriteWeightsOptions {
@@ -38,12 +39,51 @@ export async function writeWeights(
   return new Map([...tensors].map(([name, { shape }]) => [name, shape]))
 }
 
+export interface CopyWeightsOptions {
+  /** Element type of what are floating-point numbers in the file; default: as it is. */
+  readonly dtype?: WriteWeightsOptions['dtype']
+  /** As for `loadWeights`; tensors whose new name is undefined are left out. */
+  readonly rename?: RenameRule | readonly RenameRule[]
+  /** Stops before the next tensor with the signal's reason; nothing is left of the file then. */
+  readonly signal?: AbortSignal
+}
+
+const floats: readonly StoredDType[] = ['F64', 'F32', 'F16', 'BF16']
+
 /**
- * Writes the tensors of any file as safetensors: names, layout and element types as they are.
- * @throws ConfigError when the file can't be written
+ * Writes the tensors of any file as safetensors, in the layout that they have.
+ * @throws ConfigError when the file can't be written, or two tensors come to one name
  */
-export async function copyWeights(path: string, file: WeightsFile): Promise<void> {
-  await writeTensors(path, file.tensors, { ...file.metadata, ...(file.layout === 'pytorch' ? { format: 'pt' } : {}) })
+export async function copyWeights(path: string, file: WeightsFile, options: CopyWeightsOptions = {}): Promise<void> {
+  checkOptions('copyWeights', options, ['dtype', 'rename', 'signal'])
+  const rename = renamer(options.rename)
+  const tensors = new Map<string, SafetensorsPiece>()
+  for (const tensor of file.tensors.values()) {
+    const name = rename(tensor.name)
+    if (name === undefined) continue
+    if (tensors.has(name)) {
+      throw new ConfigError({
+        where: 'copyWeights',
+        what: 'two tensors come to the same name',
+        got: name,
+        expected: 'names that differ',
+        fix: 'correct the rules of rename',
+      })
+    }
+    const piece = converted(tensor, options.dtype)
+    const read = async () => {
+      options.signal?.throwIfAborted()
+      return piece.read()
+    }
+    tensors.set(name, { dtype: piece.dtype, shape: piece.shape, read })
+  }
+  await writeTensors(path, tensors, { ...file.metadata, ...(file.layout === 'pytorch' ? { format: 'pt' } : {}) })
+}
+
+function converted(tensor: StoredTensor, dtype: WriteWeightsOptions['dtype']): SafetensorsPiece {
+  if (dtype === undefined || dtype === tensor.dtype || !floats.includes(tensor.dtype)) return tensor
+  const { shape } = tensor
+  return { dtype, shape, read: async () => packed(toFloat32({ ...tensor, data: await tensor.read() }), dtype) }
 }
 
 /** Writes tensors beside the file's place, one at a time, and renames it. */
