@@ -202,6 +202,27 @@ describe('what is kept', () => {
     expect(await run()).toEqual(first)
   })
 
+  it('follows values that are loaded while calls wait for their turn', async () => {
+    await useDevice(await onDevice())
+    const model = evaluated()
+    const weight = model.get('9.weight')
+    const original = Float32Array.from(await weight.data())
+    const f = compile((images: Tensor) => model(images))
+    const x = batch(1)
+    const first = await bits(f(x))
+    await weight.load(original.map((value) => 2 * value))
+    const second = await bits(f(x))
+    expect(second).not.toEqual(first)
+    for (let ticks = 0; ticks < 12; ticks++) {
+      await weight.load(original)
+      expect(await bits(f(x))).toEqual(first)
+      const waiting = [f(x), f(x), f(x), f(x)]
+      for (let i = 0; i < ticks; i++) await undefined
+      await Promise.all([...waiting, weight.load(original.map((value) => 2 * value))])
+      expect(await bits(f(x)), `${ticks} ticks`).toEqual(second)
+    }
+  })
+
   it('follows a model from device to device and what changed it there', async () => {
     const model = evaluated()
     const f = compile((images: Tensor) => model(images))

@@ -30,7 +30,11 @@ function hostValues({ initial, dtype, size }: Variable): TypedArray {
 /** How often values of any Variable were replaced. */
 let writes = 0
 
-/** Notes that the values of these Variables are being replaced: what was made of them is old. */
+/**
+ * Notes that the values of these Variables are being replaced: what was made of them is old. For Variables that live on
+ * a device only inside `exclusive`, beside the write: what runs in between would be made of the old values and bear the
+ * new version.
+ */
 export function noteWrites(variables: readonly Variable[]): void {
   if (variables.length > 0) writes++
   for (const variable of variables) variable.version++
@@ -229,15 +233,25 @@ export class Device {
     return home.device.exclusive(() => home.device.#read(variable, home.block))
   }
 
-  /** Replaces the values of a Variable. `values` is copied. */
+  /** Replaces the values of a Variable, after all that was asked for earlier. `values` is copied at once. */
   static async write(variable: Variable, values: TypedArray): Promise<void> {
-    const home = homes.get(variable)
-    noteWrites([variable])
-    if (home === undefined) {
-      variable.initial = values.slice()
-      return
+    const copy = values.slice()
+    for (let done = false; !done; ) {
+      const home = homes.get(variable)
+      if (home === undefined) {
+        noteWrites([variable])
+        variable.initial = copy
+        return
+      }
+      done = await home.device.exclusive(async () => {
+        // What ran in between may have carried it to another device.
+        if (homes.get(variable) !== home) return false
+        // Not earlier: a run that was asked for before would take the old values for the new ones.
+        noteWrites([variable])
+        home.device.backend.write(home.block, 0, variable.dtype, copy)
+        return true
+      })
     }
-    await home.device.exclusive(async () => home.device.backend.write(home.block, 0, variable.dtype, values.slice()))
   }
 
   async close(): Promise<void> {
