@@ -1,7 +1,7 @@
 /** What a compiled function makes of its weights once and keeps, and when it makes it anew. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { createDevice, type Device, defaultDevice, Program, useDevice } from '../src/engine/index.ts'
-import { inputNode, type Node, Variable, variableNode } from '../src/graph/node.ts'
+import { createDevice, Device, defaultDevice, Program, useDevice } from '../src/engine/index.ts'
+import { hostScalarNode, inputNode, type Node, Variable, variableNode } from '../src/graph/node.ts'
 import {
   compile,
   crossEntropy,
@@ -126,7 +126,7 @@ describe('what is kept', () => {
         name.length,
       ),
     )
-  const x = inputNode(0, [4, 4], 'f32')
+  const x = inputNode(0, [32, 16], 'f32')
   const programs: Device[] = []
   const onDevice = async () => {
     const device = await createDevice({ backend: 'interpret' })
@@ -191,11 +191,12 @@ describe('what is kept', () => {
 
   it('is given back with the program, and made anew after that', async () => {
     const device = await onDevice()
-    const w = variable('w', [4, 4])
+    const w = variable('w', [16, 16])
     const program = new Program(device, [matmul(x, variableNode(w))], [])
-    const run = async () => [...(await program.run([values(16, 3)]))[0]]
+    const run = async () => [...(await program.run([values(512, 3)]))[0]]
     const first = await run()
     const before = device.backend.bytesInUse
+    expect(program.plan.keptBytes).toBeGreaterThanOrEqual(1024)
     expect(program.heldBytes).toBeGreaterThanOrEqual(program.plan.keptBytes)
     program.release()
     expect(device.backend.bytesInUse).toBeLessThanOrEqual(before - program.plan.keptBytes)
@@ -221,6 +222,28 @@ describe('what is kept', () => {
       await Promise.all([...waiting, weight.load(original.map((value) => 2 * value))])
       expect(await bits(f(x)), `${ticks} ticks`).toEqual(second)
     }
+  })
+
+  it('stays old while runs fail before it is renewed', async () => {
+    const device = await onDevice()
+    const w = variable('w', [16, 16])
+    let fails = false
+    const factor = hostScalarNode(() => {
+      if (fails) throw new Error('no factor')
+      return 1
+    })
+    const program = new Program(device, [mul(matmul(x, variableNode(w)), factor)], [])
+    const run = async () => [...(await program.run([values(512, 3)]))[0]]
+    const first = await run()
+    await Device.write(
+      w,
+      values(256, 1).map((value) => 2 * value),
+    )
+    fails = true
+    await expect(run()).rejects.toThrow('no factor')
+    await expect(run()).rejects.toThrow('no factor')
+    fails = false
+    expect(await run()).toEqual(first.map((value) => 2 * value))
   })
 
   it('follows a model from device to device and what changed it there', async () => {

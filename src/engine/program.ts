@@ -84,10 +84,11 @@ export class Program {
     const { backend } = device
     const tables = await this.#load()
     const renews = this.#isOld()
+    const versions = renews ? this.#versions() : []
     const bound = await this.#bindAll(inputs, data, renews)
     noteWrites(plan.assigned)
     try {
-      if (renews) await this.#renew(tables, bound)
+      if (renews) await this.#renew(tables, bound, versions)
       await debugRun(plan.calls.length, () => backend.run(tables.run, bound))
     } catch (error) {
       // A kernel could not be compiled: the next run asks for it anew.
@@ -107,21 +108,31 @@ export class Program {
   #isOld(): boolean {
     const { plan } = this
     const holdings = this.#holdings
+    const { keptVersions } = holdings
     if (plan.prologue.length === 0) return false
-    const { keptVersions, comparedAt } = holdings
     if (keptVersions === undefined) return true
-    holdings.comparedAt = writesSoFar()
-    return comparedAt !== holdings.comparedAt && plan.keptFrom.some(({ version }, i) => version !== keptVersions[i])
+    const written = writesSoFar()
+    if (holdings.comparedAt === written) return false
+    // It stays old until it has been renewed, whatever fails before.
+    if (plan.keptFrom.some(({ version }, i) => version !== keptVersions[i])) holdings.keptVersions = undefined
+    else holdings.comparedAt = written
+    return holdings.keptVersions === undefined
   }
 
-  /** Computes what is kept. */
-  async #renew({ prologue }: Tables, bound: readonly Block[]): Promise<void> {
-    const { plan, device } = this
+  /** Versions of the Variables that what is kept is made of. */
+  #versions(): readonly number[] {
+    return this.plan.keptFrom.map(({ version }) => version)
+  }
+
+  /**
+   * Computes what is kept.
+   * @param versions those from before the Variables were bound: what is written from then on makes it old
+   */
+  async #renew({ prologue }: Tables, bound: readonly Block[], versions: readonly number[]): Promise<void> {
     if (prologue === undefined) return
     const holdings = this.#holdings
-    const versions = plan.keptFrom.map(({ version }) => version)
     holdings.keptVersions = undefined
-    await debugRun(plan.prologue.length, () => device.backend.run(prologue, bound))
+    await debugRun(this.plan.prologue.length, () => this.device.backend.run(prologue, bound))
     holdings.keptVersions = versions
   }
 
@@ -137,8 +148,9 @@ export class Program {
     const { backend } = device
     return device.exclusive(async () => {
       const tables = await this.#load()
+      const versions = this.#versions()
       const bound = await this.#bindAll(inputs, undefined, true)
-      await this.#renew(tables, bound)
+      await this.#renew(tables, bound, versions)
       const made = (call: PlannedCall) => ({ ...call, kernel: device.kernel(call.spec) })
       const kept = await Promise.all(
         plan.assigned.map(async (variable) => {
