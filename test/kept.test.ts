@@ -203,6 +203,26 @@ describe('what is kept', () => {
     expect(await run()).toEqual(first)
   })
 
+  it('belongs to one program for equal normalisations of pictures', async () => {
+    await useDevice(await onDevice())
+    const model = init(nn.sequential(nn.flatten(), nn.linear(2)), { input: [2, 2, 3], seed: 1 })
+    let traced = 0
+    const f = compile((images: Tensor) => {
+      traced++
+      return model(images)
+    })
+    const x = tensor(Uint8Array.from({ length: 12 }, (_, i) => 20 * i), [1, 2, 2, 3])
+    const run = (mean: number) => {
+      model.pictures = { mean: [mean, 0.4, 0.4], std: 0.2 }
+      return bits(f(x))
+    }
+    const first = await run(0.5)
+    expect(await run(0.5)).toEqual(first)
+    expect(traced).toBe(1)
+    expect(await run(0.6)).not.toEqual(first)
+    expect(traced).toBe(2)
+  })
+
   it('follows values that are loaded while calls wait for their turn', async () => {
     await useDevice(await onDevice())
     const model = evaluated()
