@@ -12,6 +12,7 @@ import {
   State,
   type Tensor,
   tensor,
+  UnsupportedError,
   valueAndGrad,
 } from '../src/index.ts'
 import { add, conv2d, matmul, mul } from '../src/ops/index.ts'
@@ -203,6 +204,86 @@ describe('what is kept', () => {
     expect(await run()).toEqual(first)
   })
 
+  /** A product with weights of 2 × 2 ^ 16 bytes and more, packed. */
+  const product = (device: Device, rows: number, weights: Variable) => {
+    const program = new Program(device, [matmul(inputNode(0, [rows, 128], 'f32'), variableNode(weights))], [])
+    expect(program.plan.keptBytes).toBeGreaterThan(65_536)
+    return { program, run: async () => [...(await program.run([values(rows * 128, 3)]))[0]] }
+  }
+
+  it('is shared by the programs of several batch sizes, and renewed by whichever runs first', async () => {
+    const device = await onDevice()
+    const w = variable('w', [128, 160])
+    const products = [16, 32, 64].map((rows) => product(device, rows, w))
+    const { keptBytes } = products[0].program.plan
+    const buffers = () =>
+      products.reduce((sum, { program }) => sum + Math.max(0, program.heldBytes - program.plan.keptBytes), 0)
+    const first: number[][] = []
+    for (const { run } of products) {
+      first.push(await run())
+      expect(device.held.bytes).toBe(buffers() + keptBytes)
+    }
+    const doubled = values(128 * 160, 1).map((value) => 2 * value)
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+    ]) {
+      await Device.write(w, doubled)
+      for (const i of order) expect(await products[i].run()).toEqual(first[i].map((value) => 2 * value))
+      await Device.write(w, values(128 * 160, 1))
+      for (const i of order.toReversed()) expect(await products[i].run()).toEqual(first[i])
+    }
+    products[0].program.release()
+    expect(device.held.bytes).toBe(buffers() + keptBytes)
+    expect(await products[1].run()).toEqual(first[1])
+    products[1].program.release()
+    products[2].program.release()
+    expect(device.held.bytes).toBe(0)
+  })
+
+  it('is given back by programs that did not run for long when it is too much', async () => {
+    const device = await onDevice()
+    const products = Array.from({ length: 7 }, (_, i) => product(device, 16, variable('v'.repeat(i + 1), [128, 160])))
+    device.held.mostBytes = 2 * products[0].program.plan.keptBytes
+    const first: number[][] = []
+    for (const { run } of products) first.push(await run())
+    // The last four always stay.
+    const held = () => products.map(({ program }) => program.heldBytes > 0)
+    expect(held()).toEqual([false, false, false, true, true, true, true])
+    expect(device.held.bytes).toBe(4 * products[3].program.heldBytes)
+    await products[3].run()
+    expect(await products[0].run()).toEqual(first[0])
+    expect(held()).toEqual([true, false, false, true, false, true, true])
+    for (const [i, { run }] of products.entries()) expect(await run()).toEqual(first[i])
+    // Below the limit all stay.
+    device.held.mostBytes = 7 * products[3].program.heldBytes
+    for (const [i, { run }] of products.entries()) expect(await run()).toEqual(first[i])
+    expect(held()).toEqual(products.map(() => true))
+  })
+
+  it('is given back when memory runs out, and fails only where one program alone is too much', async () => {
+    const device = await onDevice()
+    const { backend } = device
+    const allocate = backend.allocate.bind(backend)
+    const limit = 400_000
+    backend.allocate = (bytes) => {
+      if (backend.bytesInUse + bytes <= limit) return allocate(bytes)
+      throw new UnsupportedError({ where: 'test', what: 'out of memory', expected: 'less', fix: 'use less' })
+    }
+    const w = ['w', 'ww'].map((name) => variable(name, [128, 160]))
+    const products = [product(device, 16, w[0]), product(device, 16, w[1])]
+    const first: number[][] = []
+    for (let round = 0; round < 3; round++) {
+      for (const [i, { run }] of products.entries()) {
+        first[i] ??= await run()
+        expect(await run()).toEqual(first[i])
+        expect(products.map(({ program }) => program.heldBytes > 0)).toEqual([i === 0, i === 1])
+      }
+    }
+    await expect(product(device, 16, variable('w', [128, 1600])).run()).rejects.toThrow('out of memory')
+    expect(await products[0].run()).toEqual(first[0])
+  })
+
   it('belongs to one program for equal normalisations of pictures', async () => {
     await useDevice(await onDevice())
     const model = init(nn.sequential(nn.flatten(), nn.linear(2)), { input: [2, 2, 3], seed: 1 })
@@ -211,7 +292,10 @@ describe('what is kept', () => {
       traced++
       return model(images)
     })
-    const x = tensor(Uint8Array.from({ length: 12 }, (_, i) => 20 * i), [1, 2, 2, 3])
+    const x = tensor(
+      Uint8Array.from({ length: 12 }, (_, i) => 20 * i),
+      [1, 2, 2, 3],
+    )
     const run = (mean: number) => {
       model.pictures = { mean: [mean, 0.4, 0.4], std: 0.2 }
       return bits(f(x))
@@ -221,6 +305,25 @@ describe('what is kept', () => {
     expect(traced).toBe(1)
     expect(await run(0.6)).not.toEqual(first)
     expect(traced).toBe(2)
+  })
+
+  it('is not kept of more than 64 programs of a function', async () => {
+    await useDevice(await onDevice())
+    const w = new State('w', [1], Float32Array.of(3))
+    let traced = 0
+    const f = compile((images: Tensor) => {
+      traced++
+      return images.mul(w.value)
+    })
+    const run = async (rows: number) => expect(await bits(f(tensor(new Float32Array(rows).fill(2))))).toContain(6)
+    for (let rows = 1; rows <= 64; rows++) await run(rows)
+    await run(1)
+    expect(traced).toBe(64)
+    await run(65)
+    await run(1)
+    expect(traced).toBe(65)
+    await run(2)
+    expect(traced).toBe(66)
   })
 
   it('follows values that are loaded while calls wait for their turn', async () => {

@@ -8,6 +8,7 @@ import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
 import type { AlgorithmChoice, Plan } from '../schedule/index.ts'
 import { debugKernel, debugLevel, verifyKernel } from './debug.ts'
+import { HeldMemory } from './holdings.ts'
 
 const keptKernels = 2048
 
@@ -57,6 +58,8 @@ export class Device {
   verify = debugLevel > 0
   /** How algorithms are chosen. Set it before the first program: later ones may be kept from before. */
   choice: AlgorithmChoice = {}
+  /** What programs hold here. */
+  readonly held: HeldMemory
   readonly #kernels = new Map<string, Kernel>()
   readonly #abandoned: FinalizationRegistry<() => void>
   #arena: Block | undefined
@@ -72,6 +75,7 @@ export class Device {
   /** @param companion computes expressions outside of compile(), in one queue with this device */
   constructor(backend: Backend, companion?: Device) {
     this.backend = backend
+    this.held = new HeldMemory(backend)
     this.#companion = companion
     this.#abandoned = new FinalizationRegistry((release) => release())
     if (companion === undefined) return
@@ -132,18 +136,21 @@ export class Device {
   }
 
   /**
-   * Reserves memory. When there is none left, what has been dropped is collected first: the collector runs when the
-   * event loop turns, and is told that memory is short by asking it for as much.
+   * Reserves memory. When there is none left, programs give back what they hold, except the one that runs; then what has
+   * been dropped is collected: the collector runs when the event loop turns, and is told that memory is short by asking
+   * it for as much. Only inside `exclusive`.
    * @throws UnsupportedError when even then there is not enough
    */
   async allocate(bytes: number): Promise<Block> {
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; ; ) {
       try {
         return this.backend.allocate(bytes)
       } catch (error) {
-        if (!(error instanceof UnsupportedError) || attempt > 5) throw error
+        if (!(error instanceof UnsupportedError)) throw error
+        if (this.held.releaseOldest()) continue
+        if (attempt > 5) throw error
         void new ArrayBuffer(Math.min(bytes, 2 ** 30))
-        await new Promise((resolve) => setTimeout(resolve, 10 * attempt))
+        await new Promise((resolve) => setTimeout(resolve, 10 * attempt++))
       }
     }
   }
