@@ -326,6 +326,21 @@ describe('what is kept', () => {
     expect(traced).toBe(66)
   })
 
+  it('belongs to what is available to the program that holds it or would share it', async () => {
+    const device = await onDevice()
+    const limit = 2 ** 24
+    Object.defineProperty(device.backend, 'memoryLimitBytes', { value: limit })
+    const w = variable('w', [128, 160])
+    const [one, other] = [16, 32].map((rows) => product(device, rows, w))
+    const available = (program: Program, rows: number) =>
+      program.memory([{ shape: [rows, 128], dtype: 'f32' }]).availableBytes
+    expect(available(one.program, 16)).toBe(limit)
+    await one.run()
+    expect(available(one.program, 16)).toBe(limit)
+    // Arguments and results of the other program are in use, what it keeps is shared.
+    expect(available(other.program, 32)).toBe(limit - (one.program.heldBytes - one.program.plan.keptBytes))
+  })
+
   it('follows values that are loaded while calls wait for their turn', async () => {
     await useDevice(await onDevice())
     const model = evaluated()

@@ -168,11 +168,12 @@ export class Device {
   /**
    * Bytes that a plan may take, those it holds already included; undefined where nothing but the machine's memory limits
    * them.
+   * @param held bytes that the plan's program holds, or finds kept by another one
    */
-  availableBytes(plan: Plan): number | undefined {
+  availableBytes(plan: Plan, held: number): number | undefined {
     const { memoryLimitBytes, bytesInUse } = this.backend
     if (memoryLimitBytes === undefined) return undefined
-    let own = this.#arena?.bytes ?? 0
+    let own = held + (this.#arena?.bytes ?? 0)
     for (const region of plan.regions) if (region.kind === 'variable') own += this.home(region.variable)?.bytes ?? 0
     return memoryLimitBytes - (bytesInUse - own)
   }

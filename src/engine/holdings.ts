@@ -89,6 +89,11 @@ export class HeldMemory {
     return kept
   }
 
+  /** Bytes that a program with such a prologue need not take: another one holds them. */
+  keptBytes(key: string): number {
+    return this.#kept.get(key)?.block.bytes ?? 0
+  }
+
   /** Takes a buffer. */
   buffer(holdings: Holdings, region: number, block: Block): Block {
     holdings.blocks.set(region, block)

@@ -276,7 +276,10 @@ export class Program {
   /** What a run takes, known before the first. @param inputs types of the arguments */
   memory(inputs: readonly ArgumentType[]): PlannedMemory {
     const { plan, device } = this
-    return { ...memoryOf(plan, inputs, device.target.bytes), availableBytes: device.availableBytes(plan) }
+    const { kept } = this.#holdings
+    const shared = kept === undefined && plan.keptBytes > 0 ? device.held.keptBytes(prologueKey(plan)) : 0
+    const availableBytes = device.availableBytes(plan, this.heldBytes + shared)
+    return { ...memoryOf(plan, inputs, device.target.bytes), availableBytes }
   }
 
   /** Gives memory and table back; the next run takes them anew. */
