@@ -1,7 +1,7 @@
 /** What a compiled function makes of its weights once and keeps, and when it makes it anew. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { createDevice, type Device, defaultDevice, Program, useDevice } from '../src/engine/index.ts'
-import { inputNode, type Node, Variable, variableNode } from '../src/graph/node.ts'
+import { createDevice, Device, defaultDevice, Program, useDevice } from '../src/engine/index.ts'
+import { hostScalarNode, inputNode, type Node, Variable, variableNode } from '../src/graph/node.ts'
 import {
   compile,
   crossEntropy,
@@ -12,6 +12,7 @@ import {
   State,
   type Tensor,
   tensor,
+  UnsupportedError,
   valueAndGrad,
 } from '../src/index.ts'
 import { add, conv2d, matmul, mul } from '../src/ops/index.ts'
@@ -126,7 +127,7 @@ describe('what is kept', () => {
         name.length,
       ),
     )
-  const x = inputNode(0, [4, 4], 'f32')
+  const x = inputNode(0, [32, 16], 'f32')
   const programs: Device[] = []
   const onDevice = async () => {
     const device = await createDevice({ backend: 'interpret' })
@@ -191,15 +192,196 @@ describe('what is kept', () => {
 
   it('is given back with the program, and made anew after that', async () => {
     const device = await onDevice()
-    const w = variable('w', [4, 4])
+    const w = variable('w', [16, 16])
     const program = new Program(device, [matmul(x, variableNode(w))], [])
-    const run = async () => [...(await program.run([values(16, 3)]))[0]]
+    const run = async () => [...(await program.run([values(512, 3)]))[0]]
     const first = await run()
     const before = device.backend.bytesInUse
+    expect(program.plan.keptBytes).toBeGreaterThanOrEqual(1024)
     expect(program.heldBytes).toBeGreaterThanOrEqual(program.plan.keptBytes)
     program.release()
     expect(device.backend.bytesInUse).toBeLessThanOrEqual(before - program.plan.keptBytes)
     expect(await run()).toEqual(first)
+  })
+
+  /** A product with weights of 2 × 2 ^ 16 bytes and more, packed. */
+  const product = (device: Device, rows: number, weights: Variable) => {
+    const program = new Program(device, [matmul(inputNode(0, [rows, 128], 'f32'), variableNode(weights))], [])
+    expect(program.plan.keptBytes).toBeGreaterThan(65_536)
+    return { program, run: async () => [...(await program.run([values(rows * 128, 3)]))[0]] }
+  }
+
+  it('is shared by the programs of several batch sizes, and renewed by whichever runs first', async () => {
+    const device = await onDevice()
+    const w = variable('w', [128, 160])
+    const products = [16, 32, 64].map((rows) => product(device, rows, w))
+    const { keptBytes } = products[0].program.plan
+    const buffers = () =>
+      products.reduce((sum, { program }) => sum + Math.max(0, program.heldBytes - program.plan.keptBytes), 0)
+    const first: number[][] = []
+    for (const { run } of products) {
+      first.push(await run())
+      expect(device.held.bytes).toBe(buffers() + keptBytes)
+    }
+    const doubled = values(128 * 160, 1).map((value) => 2 * value)
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+    ]) {
+      await Device.write(w, doubled)
+      for (const i of order) expect(await products[i].run()).toEqual(first[i].map((value) => 2 * value))
+      await Device.write(w, values(128 * 160, 1))
+      for (const i of order.toReversed()) expect(await products[i].run()).toEqual(first[i])
+    }
+    products[0].program.release()
+    expect(device.held.bytes).toBe(buffers() + keptBytes)
+    expect(await products[1].run()).toEqual(first[1])
+    products[1].program.release()
+    products[2].program.release()
+    expect(device.held.bytes).toBe(0)
+  })
+
+  it('is given back by programs that did not run for long when it is too much', async () => {
+    const device = await onDevice()
+    const products = Array.from({ length: 7 }, (_, i) => product(device, 16, variable('v'.repeat(i + 1), [128, 160])))
+    device.held.mostBytes = 2 * products[0].program.plan.keptBytes
+    const first: number[][] = []
+    for (const { run } of products) first.push(await run())
+    // The last four always stay.
+    const held = () => products.map(({ program }) => program.heldBytes > 0)
+    expect(held()).toEqual([false, false, false, true, true, true, true])
+    expect(device.held.bytes).toBe(4 * products[3].program.heldBytes)
+    await products[3].run()
+    expect(await products[0].run()).toEqual(first[0])
+    expect(held()).toEqual([true, false, false, true, false, true, true])
+    for (const [i, { run }] of products.entries()) expect(await run()).toEqual(first[i])
+    // Below the limit all stay.
+    device.held.mostBytes = 7 * products[3].program.heldBytes
+    for (const [i, { run }] of products.entries()) expect(await run()).toEqual(first[i])
+    expect(held()).toEqual(products.map(() => true))
+  })
+
+  it('is given back when memory runs out, and fails only where one program alone is too much', async () => {
+    const device = await onDevice()
+    const { backend } = device
+    const allocate = backend.allocate.bind(backend)
+    const limit = 400_000
+    backend.allocate = (bytes) => {
+      if (backend.bytesInUse + bytes <= limit) return allocate(bytes)
+      throw new UnsupportedError({ where: 'test', what: 'out of memory', expected: 'less', fix: 'use less' })
+    }
+    const w = ['w', 'ww'].map((name) => variable(name, [128, 160]))
+    const products = [product(device, 16, w[0]), product(device, 16, w[1])]
+    const first: number[][] = []
+    for (let round = 0; round < 3; round++) {
+      for (const [i, { run }] of products.entries()) {
+        first[i] ??= await run()
+        expect(await run()).toEqual(first[i])
+        expect(products.map(({ program }) => program.heldBytes > 0)).toEqual([i === 0, i === 1])
+      }
+    }
+    await expect(product(device, 16, variable('w', [128, 1600])).run()).rejects.toThrow('out of memory')
+    expect(await products[0].run()).toEqual(first[0])
+  })
+
+  it('belongs to one program for equal normalisations of pictures', async () => {
+    await useDevice(await onDevice())
+    const model = init(nn.sequential(nn.flatten(), nn.linear(2)), { input: [2, 2, 3], seed: 1 })
+    let traced = 0
+    const f = compile((images: Tensor) => {
+      traced++
+      return model(images)
+    })
+    const x = tensor(
+      Uint8Array.from({ length: 12 }, (_, i) => 20 * i),
+      [1, 2, 2, 3],
+    )
+    const run = (mean: number) => {
+      model.pictures = { mean: [mean, 0.4, 0.4], std: 0.2 }
+      return bits(f(x))
+    }
+    const first = await run(0.5)
+    expect(await run(0.5)).toEqual(first)
+    expect(traced).toBe(1)
+    expect(await run(0.6)).not.toEqual(first)
+    expect(traced).toBe(2)
+  })
+
+  it('is not kept of more than 64 programs of a function', async () => {
+    await useDevice(await onDevice())
+    const w = new State('w', [1], Float32Array.of(3))
+    let traced = 0
+    const f = compile((images: Tensor) => {
+      traced++
+      return images.mul(w.value)
+    })
+    const run = async (rows: number) => expect(await bits(f(tensor(new Float32Array(rows).fill(2))))).toContain(6)
+    for (let rows = 1; rows <= 64; rows++) await run(rows)
+    await run(1)
+    expect(traced).toBe(64)
+    await run(65)
+    await run(1)
+    expect(traced).toBe(65)
+    await run(2)
+    expect(traced).toBe(66)
+  })
+
+  it('belongs to what is available to the program that holds it or would share it', async () => {
+    const device = await onDevice()
+    const limit = 2 ** 24
+    Object.defineProperty(device.backend, 'memoryLimitBytes', { value: limit })
+    const w = variable('w', [128, 160])
+    const [one, other] = [16, 32].map((rows) => product(device, rows, w))
+    const available = (program: Program, rows: number) =>
+      program.memory([{ shape: [rows, 128], dtype: 'f32' }]).availableBytes
+    expect(available(one.program, 16)).toBe(limit)
+    await one.run()
+    expect(available(one.program, 16)).toBe(limit)
+    // Arguments and results of the other program are in use, what it keeps is shared.
+    expect(available(other.program, 32)).toBe(limit - (one.program.heldBytes - one.program.plan.keptBytes))
+  })
+
+  it('follows values that are loaded while calls wait for their turn', async () => {
+    await useDevice(await onDevice())
+    const model = evaluated()
+    const weight = model.get('9.weight')
+    const original = Float32Array.from(await weight.data())
+    const f = compile((images: Tensor) => model(images))
+    const x = batch(1)
+    const first = await bits(f(x))
+    await weight.load(original.map((value) => 2 * value))
+    const second = await bits(f(x))
+    expect(second).not.toEqual(first)
+    for (let ticks = 0; ticks < 12; ticks++) {
+      await weight.load(original)
+      expect(await bits(f(x))).toEqual(first)
+      const waiting = [f(x), f(x), f(x), f(x)]
+      for (let i = 0; i < ticks; i++) await undefined
+      await Promise.all([...waiting, weight.load(original.map((value) => 2 * value))])
+      expect(await bits(f(x)), `${ticks} ticks`).toEqual(second)
+    }
+  })
+
+  it('stays old while runs fail before it is renewed', async () => {
+    const device = await onDevice()
+    const w = variable('w', [16, 16])
+    let fails = false
+    const factor = hostScalarNode(() => {
+      if (fails) throw new Error('no factor')
+      return 1
+    })
+    const program = new Program(device, [mul(matmul(x, variableNode(w)), factor)], [])
+    const run = async () => [...(await program.run([values(512, 3)]))[0]]
+    const first = await run()
+    await Device.write(
+      w,
+      values(256, 1).map((value) => 2 * value),
+    )
+    fails = true
+    await expect(run()).rejects.toThrow('no factor')
+    await expect(run()).rejects.toThrow('no factor')
+    fails = false
+    expect(await run()).toEqual(first.map((value) => 2 * value))
   })
 
   it('follows a model from device to device and what changed it there', async () => {

@@ -7,6 +7,7 @@ import type { DataAttributes, HostScalarAttributes, Node } from '../graph/node.t
 import { type Assignment, type Plan, type PlannedCall, type Region, schedule } from '../schedule/index.ts'
 import { debugPlan, debugRun } from './debug.ts'
 import { type Device, noteWrites, writesSoFar } from './device.ts'
+import { Holdings, type Kept, prologueKey, type Tables } from './holdings.ts'
 import { type ArgumentType, memoryOf, type PlannedMemory } from './memory.ts'
 
 /** The calls of a program with their kernels. */
@@ -17,22 +18,6 @@ export interface Inspected {
 
 /** Calls of a program that is made ready without letting the event loop go on first. */
 const smallProgram = 8
-
-interface Tables {
-  /** What is computed before the first run, where there is anything. */
-  readonly prologue: LoadedTable | undefined
-  readonly run: LoadedTable
-}
-
-/** Everything a program holds that the collector does not see. */
-class Holdings {
-  tables: Tables | undefined
-  /** Versions of the Variables that what is kept was made of; undefined where nothing is kept yet. */
-  keptVersions: readonly number[] | undefined
-  /** Writes to any Variable when these versions were last compared. */
-  comparedAt = 0
-  readonly blocks = new Map<number, Block>()
-}
 
 export class Program {
   readonly plan: Plan
@@ -57,7 +42,7 @@ export class Program {
     const read = this.plan.calls.flatMap(({ places }) => places.map(({ region }) => region))
     this.#needed = [...new Set(read)].sort((a, b) => a - b)
     const holdings = this.#holdings
-    device.whenAbandoned(this.#anchor, () => release(device, holdings))
+    device.whenAbandoned(this.#anchor, () => device.held.release(holdings))
   }
 
   /** Plans in a turn of the event loop of its own: what comes before, tracing, took a while already. */
@@ -82,16 +67,19 @@ export class Program {
   async #run(inputs: readonly TypedArray[], data: ((node: Node) => TypedArray) | undefined): Promise<TypedArray[]> {
     const { plan, device } = this
     const { backend } = device
+    device.held.begin(this.#holdings)
     const tables = await this.#load()
+    if (plan.keptBytes > 0 && this.#holdings.kept === undefined) await this.#keep()
     const renews = this.#isOld()
+    const versions = renews ? this.#versions() : []
     const bound = await this.#bindAll(inputs, data, renews)
     noteWrites(plan.assigned)
     try {
-      if (renews) await this.#renew(tables, bound)
+      if (renews) await this.#renew(tables, bound, versions)
       await debugRun(plan.calls.length, () => backend.run(tables.run, bound))
     } catch (error) {
       // A kernel could not be compiled: the next run asks for it anew.
-      if (error instanceof BackendFailure) dropTables(this.#holdings)
+      if (error instanceof BackendFailure) device.held.dropTables(this.#holdings)
       throw error
     }
     const results: TypedArray[] = new Array(plan.outputs.length)
@@ -105,24 +93,33 @@ export class Program {
 
   /** Whether what is kept is not there yet, or was made of values that a Variable no longer has. */
   #isOld(): boolean {
-    const { plan } = this
-    const holdings = this.#holdings
-    if (plan.prologue.length === 0) return false
-    const { keptVersions, comparedAt } = holdings
-    if (keptVersions === undefined) return true
-    holdings.comparedAt = writesSoFar()
-    return comparedAt !== holdings.comparedAt && plan.keptFrom.some(({ version }, i) => version !== keptVersions[i])
+    const { kept } = this.#holdings
+    if (kept === undefined) return false
+    const { versions } = kept
+    if (versions === undefined) return true
+    const written = writesSoFar()
+    if (kept.comparedAt === written) return false
+    // It stays old until it has been renewed, whatever fails before.
+    if (this.plan.keptFrom.some(({ version }, i) => version !== versions[i])) kept.versions = undefined
+    else kept.comparedAt = written
+    return kept.versions === undefined
   }
 
-  /** Computes what is kept. */
-  async #renew({ prologue }: Tables, bound: readonly Block[]): Promise<void> {
-    const { plan, device } = this
-    if (prologue === undefined) return
-    const holdings = this.#holdings
-    const versions = plan.keptFrom.map(({ version }) => version)
-    holdings.keptVersions = undefined
-    await debugRun(plan.prologue.length, () => device.backend.run(prologue, bound))
-    holdings.keptVersions = versions
+  /** Versions of the Variables that what is kept is made of. */
+  #versions(): readonly number[] {
+    return this.plan.keptFrom.map(({ version }) => version)
+  }
+
+  /**
+   * Computes what is kept.
+   * @param versions those from before the Variables were bound: what is written from then on makes it old
+   */
+  async #renew({ prologue }: Tables, bound: readonly Block[], versions: readonly number[]): Promise<void> {
+    const { kept } = this.#holdings
+    if (prologue === undefined || kept === undefined) return
+    kept.versions = undefined
+    await debugRun(this.plan.prologue.length, () => this.device.backend.run(prologue, bound))
+    kept.versions = versions
   }
 
   /**
@@ -136,9 +133,12 @@ export class Program {
     const { device, plan } = this
     const { backend } = device
     return device.exclusive(async () => {
+      device.held.begin(this.#holdings)
       const tables = await this.#load()
+      await this.#keep()
+      const versions = this.#versions()
       const bound = await this.#bindAll(inputs, undefined, true)
-      await this.#renew(tables, bound)
+      await this.#renew(tables, bound, versions)
       const made = (call: PlannedCall) => ({ ...call, kernel: device.kernel(call.spec) })
       const kept = await Promise.all(
         plan.assigned.map(async (variable) => {
@@ -247,46 +247,43 @@ export class Program {
         return own(dtype, sizeOf(shape))
       }
       case 'kept':
-        if (held !== undefined) return held
-        return this.#hold(i, await device.allocate(this.plan.keptBytes))
+        return (this.#holdings.kept as Kept).block
       default:
         return region satisfies never
     }
   }
 
   #hold(region: number, block: Block): Block {
-    this.#holdings.blocks.set(region, block)
-    return block
+    return this.device.held.buffer(this.#holdings, region, block)
   }
 
-  /** Bytes of memory this program holds for itself, without the arena and Variables. */
+  /** Memory for what is kept, where there is any: that of a program which keeps the same, or its own. */
+  async #keep(): Promise<void> {
+    const { plan, device } = this
+    const { held } = device
+    const holdings = this.#holdings
+    if (plan.keptBytes === 0 || holdings.kept !== undefined) return
+    const key = prologueKey(plan)
+    if (held.share(holdings, key) === undefined) held.keep(holdings, key, await device.allocate(plan.keptBytes))
+  }
+
+  /** Bytes of memory this program holds, what it shares included, without the arena and Variables. */
   get heldBytes(): number {
-    let bytes = 0
-    for (const block of this.#holdings.blocks.values()) bytes += block.bytes
-    return bytes
+    const { bufferBytes, kept } = this.#holdings
+    return bufferBytes + (kept?.block.bytes ?? 0)
   }
 
   /** What a run takes, known before the first. @param inputs types of the arguments */
   memory(inputs: readonly ArgumentType[]): PlannedMemory {
     const { plan, device } = this
-    return { ...memoryOf(plan, inputs, device.target.bytes), availableBytes: device.availableBytes(plan) }
+    const { kept } = this.#holdings
+    const shared = kept === undefined && plan.keptBytes > 0 ? device.held.keptBytes(prologueKey(plan)) : 0
+    const availableBytes = device.availableBytes(plan, this.heldBytes + shared)
+    return { ...memoryOf(plan, inputs, device.target.bytes), availableBytes }
   }
 
   /** Gives memory and table back; the next run takes them anew. */
   release(): void {
-    release(this.device, this.#holdings)
+    this.device.held.release(this.#holdings)
   }
-}
-
-function dropTables(holdings: Holdings): void {
-  holdings.tables?.prologue?.release()
-  holdings.tables?.run.release()
-  holdings.tables = undefined
-}
-
-function release(device: Device, holdings: Holdings): void {
-  dropTables(holdings)
-  holdings.keptVersions = undefined
-  for (const block of holdings.blocks.values()) device.backend.free(block)
-  holdings.blocks.clear()
 }

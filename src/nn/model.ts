@@ -157,7 +157,9 @@ function makeModel(
     normalize(x: Tensor): Tensor {
       // Bytes are pictures: 0 … 255 becomes 0 … 1.
       const unit = x.dtype === 'u8' ? x.cast('f32').mul(1 / 255) : x
-      const pictures = guarded(() => model.pictures)
+      // By value: an equal object is the same program.
+      guarded(() => JSON.stringify(model.pictures))
+      const { pictures } = model
       if (pictures === undefined) return unit
       const channels = inputShape[inputShape.length - 1] ?? 1
       const std = perChannel(pictures.std, channels, 'std')
