@@ -32,11 +32,28 @@ function arctangent(x: t.Tensor): t.Tensor {
 const arcsine = (x: t.Tensor): t.Tensor => arctangent(x.div(t.sqrt(x.square().neg().add(1)).add(1))).mul(2)
 const inverseTanh = (x: t.Tensor): t.Tensor => t.log1p(x).sub(t.log1p(x.neg())).mul(0.5)
 
-/** By tanh where that is exact, by the logarithm beyond. */
+/**
+ * By tanh where that is exact, by logarithms beyond: ln a + ln(1 + √(1 + 1/a²)), in which nothing overflows. The branch that
+ * is not taken gets a number at which its gradient is finite.
+ */
 function inverseSinh(x: t.Tensor): t.Tensor {
-  const root = t.sqrt(x.square().add(1))
-  const far = t.log(x.abs().add(root))
-  return t.where(x.abs().less(1), inverseTanh(x.div(root)), t.where(x.less(0), far.neg(), far))
+  const near = x.abs().less(1)
+  const inner = t.where(near, x, 0)
+  const outer = t.where(near, 1, x.abs())
+  const far = t.log(outer).add(t.log1p(t.sqrt(t.reciprocal(outer).square().add(1))))
+  const small = inverseTanh(inner.div(t.sqrt(inner.square().add(1))))
+  return t.where(near, small, t.where(x.less(0), far.neg(), far))
+}
+
+/** ln(1 + d + √(d (d + 2))) with d = x - 1; below 1 there is none. */
+function inverseCosh(x: t.Tensor): t.Tensor {
+  const above = x.sub(1)
+  return t.log1p(
+    t
+      .sqrt(above)
+      .mul(t.sqrt(above.add(2)))
+      .add(above),
+  )
 }
 
 const unaries = {
@@ -54,7 +71,7 @@ const unaries = {
   sin: t.sin,
   cos: t.cos,
   tan: (x) => t.sin(x).div(t.cos(x)),
-  sinh: (x) => t.exp(x).sub(t.exp(x.neg())).mul(0.5),
+  sinh: (x) => t.expm1(x).sub(t.expm1(x.neg())).mul(0.5),
   cosh: (x) => t.exp(x).add(t.exp(x.neg())).mul(0.5),
   asin: arcsine,
   acos: (x) =>
@@ -63,7 +80,7 @@ const unaries = {
       .add(Math.PI / 2),
   atan: arctangent,
   asinh: inverseSinh,
-  acosh: (x) => t.log(t.sqrt(x.square().sub(1)).add(x)),
+  acosh: inverseCosh,
   atanh: inverseTanh,
   erf: t.erf,
   floor: t.floor,

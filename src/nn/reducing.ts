@@ -22,6 +22,13 @@ function product(x: t.Tensor, axes: readonly number[], { keepDims }: { readonly 
   return keepDims ? all : all.reshape(x.shape.filter((_, axis) => !axes.includes(axis)))
 }
 
+/** Of zeros the length is 0 and so is the gradient; that of the root would be infinite. */
+function length(x: t.Tensor, axes: readonly number[], options: { readonly keepDims: boolean }): t.Tensor {
+  const squares = x.square().sum(axes, options)
+  const none = squares.equal(0)
+  return t.where(none, 0, t.sqrt(t.where(none, 1, squares)))
+}
+
 const reductions = {
   sum: (x, axes, options) => x.sum(axes, options),
   mean: (x, axes, options) => x.mean(axes, options),
@@ -29,7 +36,7 @@ const reductions = {
   min: (x, axes, options) => x.min(axes, options),
   prod: product,
   l1: (x, axes, options) => x.abs().sum(axes, options),
-  l2: (x, axes, options) => x.square().sum(axes, options).sqrt(),
+  l2: length,
   sumSquare: (x, axes, options) => x.square().sum(axes, options),
   logSum: (x, axes, options) => x.sum(axes, options).log(),
   logSumExp: (x, axes, options) => t.logsumexp(x, axes, options),
