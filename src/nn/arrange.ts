@@ -199,7 +199,8 @@ export function take(axis: number, indices: number | readonly number[]): Layer {
 
 /**
  * Places of an axis of the first input, by numbers that come as the second (i32, any shape): they stand where the axis
- * stood. Every sample has numbers of its own. Negative numbers count from the end.
+ * stood. Every sample has numbers of its own. Negative numbers count from the end; numbers outside the axis mean its
+ * nearest end, as with {@link t.take}.
  */
 export function gather(axis = 0): Layer {
   return joiningLayer({
@@ -219,7 +220,8 @@ export function gather(axis = 0): Layer {
           const behind = rest.map((_, i) => at + 2 + i)
           const table = x.transpose(0, at + 1, ...spatial, ...behind).reshape([batch * extent, ...before, ...rest])
           const whole = places.cast('i32').reshape([batch, sizeOf(indices)])
-          const counted = t.where(whole.less(0), whole.add(extent), whole)
+          // Held in the axis: behind it stand the rows of the next sample.
+          const counted = t.where(whole.less(0), whole.add(extent), whole).clamp(0, extent - 1)
           const first = t.iota(batch).mul(extent).reshape([batch, 1])
           const rows = t.take(table, counted.add(first)).reshape([batch, ...indices, ...before, ...rest])
           const [index, around] = [indices.map((_, i) => 1 + i), before.map((_, i) => 1 + indices.length + i)]
