@@ -1,5 +1,5 @@
 /** Arithmetic as layers: with one input, with a number, and between inputs of a graph. */
-import { ConfigError, didYouMean, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, didYouMean, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { type Json, joiningLayer, type Layer, where as placeOf, type Scope } from './layer.ts'
@@ -182,6 +182,7 @@ export const multiply = (): Layer => binary('mul')
  */
 export function scalar(op: BinaryName, value: number, options: { readonly reverse?: boolean } = {}): Layer {
   const apply = binaries[known('scalar', binaries, op)]
+  checkOptions('nn.scalar', options, ['reverse'])
   if (!Number.isFinite(value)) {
     throw new ConfigError({
       where: 'nn.scalar',
@@ -204,6 +205,7 @@ export function scalar(op: BinaryName, value: number, options: { readonly revers
 
 /** Values held between min and max, either of which may be left out. @throws ConfigError when min is above max */
 export function clamp(options: { readonly min?: number; readonly max?: number }): Layer {
+  checkOptions('nn.clamp', options, ['min', 'max'])
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = options
   if (!(min <= max)) {
     throw new ConfigError({

@@ -1,4 +1,4 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import { convTranspose1d as convTranspose1dOf, convTranspose2d as convTranspose2dOf } from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
@@ -25,6 +25,8 @@ export interface ConvTransposeOptions {
   readonly initializer?: WeightInitializer
 }
 
+const optionNames = ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias', 'initializer']
+
 function convTranspose(
   rank: 1 | 2,
   filters: number,
@@ -43,6 +45,7 @@ function convTranspose(
       fix: `correct ${name}`,
     })
   }
+  checkOptions(`nn.${type}`, options, optionNames)
   checkInitializer(`nn.${type}`, options.initializer)
   const { stride, dilation, padding = 'valid', outputPadding, groups = 1, initializer } = options
   const op = rank === 1 ? convTranspose1dOf : convTranspose2dOf

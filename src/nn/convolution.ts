@@ -1,4 +1,4 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import { conv1d as conv1dOf, conv2d as conv2dOf, conv3d as conv3dOf, type Tensor } from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
@@ -32,6 +32,9 @@ interface Description {
   readonly conv: ConvOptions
 }
 
+const depthwiseNames = ['stride', 'padding', 'dilation', 'bias', 'initializer', 'multiplier']
+const optionNames = [...depthwiseNames.slice(0, -1), 'groups']
+
 /** Options that were given, for model.json. */
 function given(options: ConvOptions): { [name: string]: Json } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
@@ -42,6 +45,7 @@ function given(options: ConvOptions): { [name: string]: Json } {
 function convolution(description: Description): Layer {
   const { type, rank, kernelSize, conv } = description
   const op = rank === 1 ? conv1dOf : rank === 2 ? conv2dOf : conv3dOf
+  checkOptions(`nn.${type}`, conv, /^depthwise/.test(type) ? depthwiseNames : optionNames)
   checkInitializer(`nn.${type}`, conv.initializer)
   return {
     type,

@@ -1,3 +1,4 @@
+import { checkOptions } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import type { Layer } from './layer.ts'
@@ -14,6 +15,7 @@ export interface BatchNormOptions {
  * statistics; the running variance is the unbiased one, as in PyTorch.
  */
 export function batchNorm(options: BatchNormOptions = {}): Layer {
+  checkOptions('nn.batchNorm', options, ['eps', 'momentum'])
   const { eps = 1e-5, momentum = 0.1 } = options
   return {
     type: 'batchNorm',
@@ -47,6 +49,7 @@ export function batchNorm(options: BatchNormOptions = {}): Layer {
 
 /** Normalises every sample over its last axis, then scales and shifts (Ba et al. 2016). */
 export function layerNorm(options: { readonly eps?: number } = {}): Layer {
+  checkOptions('nn.layerNorm', options, ['eps'])
   const { eps = 1e-5 } = options
   return {
     type: 'layerNorm',
@@ -63,6 +66,7 @@ export function layerNorm(options: { readonly eps?: number } = {}): Layer {
 
 /** Normalises groups of channels of every sample over all its places (Wu and He 2018). */
 export function groupNorm(groups: number, options: { readonly eps?: number } = {}): Layer {
+  checkOptions('nn.groupNorm', options, ['eps'])
   const { eps = 1e-5 } = options
   return {
     type: 'groupNorm',
@@ -79,6 +83,7 @@ export function groupNorm(groups: number, options: { readonly eps?: number } = {
 
 /** Normalises every channel of every sample over its places, then scales and shifts it (Ulyanov et al. 2016). */
 export function instanceNorm(options: { readonly eps?: number } = {}): Layer {
+  checkOptions('nn.instanceNorm', options, ['eps'])
   const { eps = 1e-5 } = options
   return {
     type: 'instanceNorm',
@@ -98,6 +103,7 @@ export function instanceNorm(options: { readonly eps?: number } = {}): Layer {
  * @param options size 5, alpha 1e-4, beta 0.75, k 1, as in PyTorch
  */
 export function lrn(options: t.LocalResponseNormOptions = {}): Layer {
+  checkOptions('nn.lrn', options, ['size', 'alpha', 'beta', 'k'])
   return {
     type: 'lrn',
     options: { ...options },

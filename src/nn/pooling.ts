@@ -1,4 +1,4 @@
-import { ShapeError } from '../base/errors.ts'
+import { checkOptions, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { avgPool as avgPoolOf, maxPool as maxPoolOf, type Tensor } from '../tensor/index.ts'
 import { type Json, type Layer, where } from './layer.ts'
@@ -30,6 +30,8 @@ const axes = [
   '[depth, height, width, channels], each',
 ]
 
+const optionNames = ['stride', 'padding', 'dilation', 'ceil']
+
 function pool(
   type: string,
   rank: 1 | 2 | 3,
@@ -38,6 +40,7 @@ function pool(
   apply: (x: Tensor, options: AvgPoolLayerOptions & { kernelSize: readonly number[] }) => Tensor,
 ): Layer {
   const kernelSize = perAxis(size, rank)
+  checkOptions(`nn.${type}`, options, [...optionNames, ...(type.startsWith('avg') ? ['countIncludePad'] : [])])
   const { stride = kernelSize, dilation = 1, padding = 0 } = options
   return {
     type,
@@ -90,6 +93,7 @@ function globalPool(
   options: GlobalPoolOptions,
   reduce: (x: Tensor, axes: number[], options: { keepDims: boolean }) => Tensor,
 ): Layer {
+  checkOptions(`nn.${type}`, options, ['keepDims'])
   const { keepDims = false } = options
   return {
     type,

@@ -1,5 +1,5 @@
 /** One value from many, along axes of a sample: the batch is not counted. */
-import { ConfigError, didYouMean } from '../base/errors.ts'
+import { ConfigError, checkOptions, didYouMean } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { sampleAxis } from './arrange.ts'
@@ -66,6 +66,7 @@ export function reduce(op: ReductionName, axes: readonly number[], options: Redu
       fix: didYouMean(op, names),
     })
   }
+  checkOptions('nn.reduce', options, ['keepDims'])
   const { keepDims = false } = options
   const apply: Reduction = reductions[op]
   return {
@@ -81,6 +82,7 @@ export function reduce(op: ReductionName, axes: readonly number[], options: Redu
 
 function place(type: string, find: (x: t.Tensor, axis: number) => t.Tensor) {
   return (axis = -1, options: ReduceLayerOptions = {}): Layer => {
+    checkOptions(`nn.${type}`, options, ['keepDims'])
     const { keepDims = false } = options
     return {
       type,

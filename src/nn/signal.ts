@@ -1,5 +1,5 @@
 /** Fourier transforms as layers, for networks that begin with the signal itself. They have no parameters. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { sampleAxis } from './arrange.ts'
@@ -42,6 +42,7 @@ const binsOf = (length: number, onesided: boolean): number => (onesided ? Math.f
  * @throws ConfigError
  */
 export function dft(options: t.DftOptions = {}): Layer {
+  checkOptions('nn.dft', options, ['axis', 'length', 'inverse', 'onesided'])
   count('dft', 'length', options.length)
   const { axis = -2, onesided = false } = options
   return {
@@ -79,6 +80,7 @@ export interface StftLayerOptions extends Omit<t.StftOptions, 'window'> {
  * @throws ConfigError
  */
 export function stft(options: StftLayerOptions): Layer {
+  checkOptions('nn.stft', options, ['frameLength', 'frameStep', 'window', 'onesided'])
   const { frameStep, window, onesided = true } = options
   const frame = options.frameLength ?? window?.length ?? 0
   count('stft', 'frameLength', frame)

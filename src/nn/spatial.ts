@@ -1,5 +1,5 @@
 /** Layers that move pixels: borders, other sizes, blocks of pixels as channels. None has parameters. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { type Json, type Layer, where } from './layer.ts'
@@ -17,6 +17,7 @@ export interface PadOptions {
  * @throws ConfigError on numbers below 0 or an unknown mode
  */
 export function pad(pads: readonly (readonly [number, number])[], options: PadOptions = {}): Layer {
+  checkOptions('nn.pad', options, ['mode', 'value'])
   const { mode = 'constant', value = 0 } = options
   const known = ['constant', 'edge', 'reflect', 'wrap']
   const whole = pads.every((pair) => pair.length === 2 && pair.every((count) => Number.isInteger(count) && count >= 0))
@@ -51,6 +52,11 @@ export function pad(pads: readonly (readonly [number, number])[], options: PadOp
   }
 }
 
+const resizeNames = [
+  ...['size', 'scale', 'mode', 'coordinates', 'nearestRounding'],
+  ...['cubicCoefficient', 'excludeOutside', 'antialias'],
+]
+
 /**
  * Other extents along the spatial axes: nearest, linear or cubic, as ONNX's Resize.
  * @param options size or scale, one number or one a spatial axis; see {@link t.ResizeOptions}
@@ -59,6 +65,7 @@ export function pad(pads: readonly (readonly [number, number])[], options: PadOp
  * nn.resize({ scale: 2, mode: 'linear' })
  */
 export function resize(options: t.ResizeOptions): Layer {
+  checkOptions('nn.resize', options, resizeNames)
   if (options.size === undefined && options.scale === undefined) {
     throw new ConfigError({
       where: 'nn.resize',
@@ -99,9 +106,11 @@ function resized(at: string, input: Shape, options: t.ResizeOptions): Shape {
 function blocks(
   type: 'depthToSpace' | 'spaceToDepth',
   block: number,
-  order: t.BlockOrder,
+  options: { readonly order?: t.BlockOrder },
   outputOf: (input: Shape) => Shape,
 ): Layer {
+  checkOptions(`nn.${type}`, options, ['order'])
+  const { order = 'DCR' } = options
   if (!Number.isInteger(block) || block < 1 || !['DCR', 'CRD'].includes(order)) {
     throw new ConfigError({
       where: `nn.${type}`,
@@ -143,11 +152,11 @@ function blocks(
  */
 export function depthToSpace(block: number, options: { readonly order?: t.BlockOrder } = {}): Layer {
   const outputOf = ([height, width, channels]: Shape) => [height * block, width * block, channels / (block * block)]
-  return blocks('depthToSpace', block, options.order ?? 'DCR', outputOf)
+  return blocks('depthToSpace', block, options, outputOf)
 }
 
 /** Undoes {@link depthToSpace}: blocks of pixels become channels. @throws ConfigError */
 export function spaceToDepth(block: number, options: { readonly order?: t.BlockOrder } = {}): Layer {
   const outputOf = ([height, width, channels]: Shape) => [height / block, width / block, channels * block * block]
-  return blocks('spaceToDepth', block, options.order ?? 'DCR', outputOf)
+  return blocks('spaceToDepth', block, options, outputOf)
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from '../base/errors.ts'
 import { type Shape, sizeOf } from '../base/shape.ts'
 import { joiningLayer, type Layer } from './layer.ts'
 
@@ -14,6 +15,7 @@ export interface ValueOptions {
  * @param shape without the batch
  */
 export function value(shape: Shape, options: ValueOptions = {}): Layer {
+  checkOptions('nn.value', options, ['trainable', 'dtype'])
   const { trainable = true, dtype = 'f32' } = options
   const size = sizeOf(shape)
   return joiningLayer({
