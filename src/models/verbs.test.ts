@@ -381,6 +381,48 @@ describe('stages', () => {
     ])
   })
 
+  it('pass over squeeze and excitation, and count what enlarges', () => {
+    const excited = nn.graph(
+      [
+        ['1.conv', nn.conv2d(4, 3, { stride: 2, padding: 1 })],
+        ['1.pool', nn.globalAvgPool({ keepDims: true })],
+        ['1_se', nn.conv2d(4, 1)],
+        ['1.scaled', nn.multiply()],
+        ['2', nn.conv2d(4, 3, { padding: 1 })],
+        ['flat', nn.flatten()],
+        ['fc', nn.linear(3)],
+      ],
+      { inputs: { '1.scaled': ['1_se', '1.conv'] } },
+    )
+    expect(models.stages(excited, [8, 8, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [2, '1', '1_se', '2'],
+      [undefined, 'fc'],
+    ])
+    const pooled = nn.sequential(
+      nn.conv2d(4, 3),
+      nn.globalAvgPool({ keepDims: true }),
+      nn.conv2d(4, 1),
+      nn.conv2d(4, 1),
+    )
+    expect(models.stages(pooled, [8, 8, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [1, '0'],
+      [undefined, '2'],
+      [undefined, '3'],
+    ])
+    const up = nn.sequential(
+      nn.conv2d(8, 3, { stride: 3, padding: 1 }),
+      nn.convTranspose2d(8, 3, { stride: 3 }),
+      nn.conv2d(8, 3, { padding: 1 }),
+      nn.resize({ scale: 2 }),
+      nn.conv2d(8, 3, { padding: 1 }),
+    )
+    expect(models.stages(up, [9, 9, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [3, '0'],
+      [1, '1', '2'],
+      [0.5, '4'],
+    ])
+  })
+
   it.each(names)('%s: every parameter is in one of them', (name) => {
     const input = models.usualInputs[name]
     const net = models.architectures[name]()

@@ -77,7 +77,18 @@ function convTranspose(
         apply: (x) => op(x, weight.value, { stride, padding, outputPadding, dilation, groups, bias: bias?.value }),
       }
     },
-    cost: (input) => ({ multiplyAdds: sizeOf(input) * sizeOf(size) * (filters / groups) }),
+    cost(input) {
+      const [strides, dilations] = [perAxis(stride, rank), perAxis(dilation, rank)]
+      return {
+        multiplyAdds: sizeOf(input) * sizeOf(size) * (filters / groups),
+        // Of the taps that reach an output, each stride-th lies on an element of the input.
+        window: {
+          kernelSize: size.map((extent, axis) => Math.ceil(((extent - 1) * dilations[axis] + 1) / strides[axis])),
+          stride: strides.map((step) => 1 / step),
+          dilation: size.map(() => 1),
+        },
+      }
+    },
   }
 }
 

@@ -64,12 +64,17 @@ export interface Through<V> {
 export interface LayerCost {
   /** For one sample, forward. */
   readonly multiplyAdds: number
-  /** Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. */
+  /**
+   * Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. Strides of layers
+   * that enlarge are below 1.
+   */
   readonly window?: {
     readonly kernelSize: readonly number[]
     readonly stride: readonly number[]
     readonly dilation: readonly number[]
   }
+  /** Whether what comes out depends on all places along the first axis: a global pool. Default false. */
+  readonly seesAll?: boolean
   /**
    * Whether training keeps nothing of it: its result takes the place of what arrives, as with a view, or with an
    * activation whose gradient reads the result alone. Default false.

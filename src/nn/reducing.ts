@@ -77,6 +77,7 @@ export function reduce(op: ReductionName, axes: readonly number[], options: Redu
       const over = at.map((axis) => axis + 1)
       return { output: reduced(input, at, keepDims), apply: (x) => apply(x, over, { keepDims }) }
     },
+    cost: (input) => ({ multiplyAdds: 0, seesAll: axes.some((axis) => axis === 0 || axis === -input.length) }),
   }
 }
 
@@ -92,6 +93,7 @@ function place(type: string, find: (x: t.Tensor, axis: number) => t.Tensor) {
         const at = sampleAxis(scope, type, axis, input) + 1
         return { output, apply: (x) => find(x, at).reshape([x.shape[0], ...output]) }
       },
+      cost: (input) => ({ multiplyAdds: 0, seesAll: axis === 0 || axis === -input.length }),
     }
   }
 }

@@ -64,9 +64,11 @@ export function dft(options: t.DftOptions = {}): Layer {
       const output = input.map((extent, i) => (i === at ? bins : i === input.length - 1 ? 2 : extent))
       return { output, apply: (x) => t.dft(x, { ...options, axis: at + 1 }) }
     },
-    cost: (input, output) => ({
-      multiplyAdds: (sizeOf(input) * sizeOf(output)) / Math.max(1, sizeOf(input.slice(0, -2))),
-    }),
+    cost(input, output) {
+      const at = axis < 0 ? axis + input.length : axis
+      const length = options.length ?? input[at]
+      return { multiplyAdds: sizeOf(output) * length * input[input.length - 1], seesAll: at === 0 }
+    },
   }
 }
 
@@ -102,6 +104,9 @@ export function stft(options: StftLayerOptions): Layer {
       }
       return { output: [frames, binsOf(frame, onesided), 2], apply: (x) => t.stft(x, options) }
     },
-    cost: (input, output) => ({ multiplyAdds: sizeOf(output) * frame * input[1] }),
+    cost: (input, output) => ({
+      multiplyAdds: sizeOf(output) * frame * input[1],
+      window: { kernelSize: [frame], stride: [frameStep], dilation: [1] },
+    }),
   }
 }

@@ -82,13 +82,23 @@ export function resize(options: t.ResizeOptions): Layer {
       output: resized(where(scope, 'resize'), input, options),
       apply: (x) => t.resize(x, options),
     }),
-    cost: (input, output) => ({
-      multiplyAdds:
-        (options.mode ?? 'nearest') === 'nearest'
-          ? 0
-          : sizeOf(output) *
-            input.slice(0, -1).reduce((sum, extent, i) => sum + (extent === output[i] ? 0 : extent), 0),
-    }),
+    cost(input, output) {
+      const { mode = 'nearest', antialias = false } = options
+      const strides = input.slice(0, -1).map((extent, axis) => extent / output[axis])
+      const taps = { nearest: 1, linear: 2, cubic: 4 }[mode]
+      return {
+        multiplyAdds:
+          mode === 'nearest'
+            ? 0
+            : sizeOf(output) *
+              input.slice(0, -1).reduce((sum, extent, i) => sum + (extent === output[i] ? 0 : extent), 0),
+        window: {
+          kernelSize: strides.map((s) => (s === 1 ? 1 : antialias && s > 1 ? Math.ceil(taps * s) : taps)),
+          stride: strides,
+          dilation: strides.map(() => 1),
+        },
+      }
+    },
   }
 }
 
@@ -139,7 +149,13 @@ function blocks(
       }
       return { output, apply: (x) => (type === 'depthToSpace' ? t.depthToSpace : t.spaceToDepth)(x, block, order) }
     },
-    cost: () => ({ multiplyAdds: 0 }),
+    cost() {
+      const [kernel, stride] = type === 'depthToSpace' ? [1, 1 / block] : [block, block]
+      return {
+        multiplyAdds: 0,
+        window: { kernelSize: [kernel, kernel], stride: [stride, stride], dilation: [1, 1] },
+      }
+    },
   }
 }
 
