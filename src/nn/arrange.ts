@@ -3,7 +3,7 @@ import { ConfigError, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { withRank } from './arithmetic.ts'
-import { type Json, joiningLayer, type Layer, type Scope, where } from './layer.ts'
+import { type Json, joiningLayer, type Layer, type Scope, standIn, tried, where } from './layer.ts'
 
 /** An axis of a sample, counted from the front. @throws ShapeError when samples have no such axis */
 export function sampleAxis(scope: Scope, type: string, axis: number, input: Shape): number {
@@ -83,14 +83,9 @@ export function slice(ranges: readonly (SliceRange | null)[]): Layer {
         (range) => range?.map((place) => place ?? undefined) as [number?, number?, number?] | undefined,
       )
       const apply = (x: t.Tensor) => t.slice(x, [undefined, ...wanted])
-      return { output: outputOf(apply, input), apply }
+      return { output: tried(scope, 'slice', () => apply(standIn([1, ...input]))), apply }
     },
   }
-}
-
-/** Shape of a sample that comes out: that of the op, asked with one sample. */
-function outputOf(apply: (x: t.Tensor) => t.Tensor, input: Shape): Shape {
-  return apply(t.tensor([0]).broadcastTo([1, ...input])).shape.slice(1)
 }
 
 /** Inputs one behind the other along an axis; default the last, the channels. */

@@ -1,8 +1,12 @@
 import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
-import { convTranspose1d as convTranspose1dOf, convTranspose2d as convTranspose2dOf } from '../tensor/index.ts'
+import {
+  convTranspose1d as convTranspose1dOf,
+  convTranspose2d as convTranspose2dOf,
+  type Tensor,
+} from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
-import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
+import { type Built, type Json, type Layer, type Scope, standIn, tried, where } from './layer.ts'
 import { type Padding, perAxis } from './window.ts'
 
 export interface ConvTransposeOptions {
@@ -72,9 +76,12 @@ function convTranspose(
       const first = firstValues(initializer, shape)
       const weight = scope.parameter('weight', shape, first.weight)
       const bias = options.bias === false ? undefined : scope.parameter('bias', [filters], first.bias)
+      checkExtents(scope, type, input, size, options)
+      const run = (x: Tensor, w: Tensor, b?: Tensor) =>
+        op(x, w, { stride, padding, outputPadding, dilation, groups, bias: b })
       return {
-        output: [...extentsOf(scope, type, input, size, options), filters],
-        apply: (x) => op(x, weight.value, { stride, padding, outputPadding, dilation, groups, bias: bias?.value }),
+        output: tried(scope, type, () => run(standIn([1, ...input]), standIn(shape))),
+        apply: (x) => run(x, weight.value, bias?.value),
       }
     },
     cost(input) {
@@ -92,13 +99,13 @@ function convTranspose(
   }
 }
 
-function extentsOf(
+function checkExtents(
   scope: Scope,
   type: string,
   input: Shape,
   kernelSize: readonly number[],
   { stride, dilation, padding = 'valid', outputPadding = 0 }: ConvTransposeOptions,
-): number[] {
+): void {
   const rank = kernelSize.length
   const [strides, dilations, more] = [stride, dilation, outputPadding].map((value) => perAxis(value, rank))
   const extents = kernelSize.map((size, axis) => {
@@ -114,7 +121,7 @@ function extentsOf(
             : padding[axis][0] + padding[axis][1]
     return (input[axis] - 1) * strides[axis] + reach - around + more[axis]
   })
-  if (extents.every((extent) => extent >= 1)) return extents
+  if (extents.every((extent) => extent >= 1)) return
   throw new ShapeError({
     where: where(scope, type),
     what: 'the padding leaves nothing of the output',

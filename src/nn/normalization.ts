@@ -1,7 +1,7 @@
 import { checkOptions } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
-import type { Layer } from './layer.ts'
+import { type Layer, standIn, tried } from './layer.ts'
 
 export interface BatchNormOptions {
   /** Added to the variance; default 1e-5. */
@@ -75,7 +75,12 @@ export function groupNorm(groups: number, options: { readonly eps?: number } = {
       const channels = [input[input.length - 1]]
       const weight = scope.parameter('weight', channels, { kind: 'constant', value: 1 }, { decays: false })
       const bias = scope.parameter('bias', channels, { kind: 'constant', value: 0 }, { decays: false })
-      return { output: input, apply: (x) => t.groupNorm(x, groups, weight.value, bias.value, eps) }
+      const run = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => t.groupNorm(x, groups, w, b, eps)
+      const stand = standIn(channels)
+      return {
+        output: tried(scope, 'groupNorm', () => run(standIn([1, ...input]), stand, stand)),
+        apply: (x) => run(x, weight.value, bias.value),
+      }
     },
     cost: (input) => ({ multiplyAdds: sizeOf(input) }),
   }
@@ -92,7 +97,12 @@ export function instanceNorm(options: { readonly eps?: number } = {}): Layer {
       const channels = [input[input.length - 1]]
       const weight = scope.parameter('weight', channels, { kind: 'constant', value: 1 }, { decays: false })
       const bias = scope.parameter('bias', channels, { kind: 'constant', value: 0 }, { decays: false })
-      return { output: input, apply: (x) => t.instanceNorm(x, weight.value, bias.value, eps) }
+      const run = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => t.instanceNorm(x, w, b, eps)
+      const stand = standIn(channels)
+      return {
+        output: tried(scope, 'instanceNorm', () => run(standIn([1, ...input]), stand, stand)),
+        apply: (x) => run(x, weight.value, bias.value),
+      }
     },
     cost: (input) => ({ multiplyAdds: sizeOf(input) }),
   }
@@ -100,6 +110,7 @@ export function instanceNorm(options: { readonly eps?: number } = {}): Layer {
 
 /**
  * Divides by the squares of neighbouring channels: local response normalisation (Krizhevsky et al. 2012, section 3.3).
+ * The window of an even size holds one channel more behind than in front, as in ONNX; PyTorch's holds one more in front.
  * @param options size 5, alpha 1e-4, beta 0.75, k 1, as in PyTorch
  */
 export function lrn(options: t.LocalResponseNormOptions = {}): Layer {
@@ -107,7 +118,10 @@ export function lrn(options: t.LocalResponseNormOptions = {}): Layer {
   return {
     type: 'lrn',
     options: { ...options },
-    build: (_scope, input) => ({ output: input, apply: (x) => t.localResponseNorm(x, options) }),
+    build(scope, input) {
+      const apply = (x: t.Tensor) => t.localResponseNorm(x, options)
+      return { output: tried(scope, 'lrn', () => apply(standIn([1, ...input]))), apply }
+    },
     cost: (input) => ({ multiplyAdds: sizeOf(input) * (options.size ?? 5) }),
   }
 }

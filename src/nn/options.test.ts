@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { errorText } from '../testing/error-text.ts'
 import { layerFromJson, layerTypes } from './from-json.ts'
 import * as nn from './index.ts'
+import { init } from './model.ts'
 
 /** What a factory takes in front of its options. */
 const leading: Record<string, readonly unknown[]> = {
@@ -102,5 +103,39 @@ describe('options of layers', () => {
     ],
   ])('%s', (_name, make, meant) => {
     expect(errorText(make)).toMatch(new RegExp(`\\b${meant}\\b`))
+  })
+})
+
+describe('what ops refuse is told when a layer is built, with its path', () => {
+  const build = (layer: nn.Layer, input: readonly number[]) => () => init(nn.sequential(['a', layer]), { input })
+
+  it('of pools', () => {
+    expect(
+      errorText(build(nn.maxPool2d(2, { padding: 2 }), [8, 8, 3])),
+    ).toBe(`ConfigError: maxPool2d "a": padding is as large as the window.
+  got       padding 2, kernelSize [2, 2]
+  expected  less padding on each side than the window has elements, so that no window is empty
+  fix       pad less, or pad the input itself with pad`)
+  })
+
+  it.each<[string, nn.Layer]>([
+    [
+      'convTranspose2d "a": outputPadding has no place',
+      nn.convTranspose2d(2, 3, { padding: 'same', outputPadding: 1 }),
+    ],
+    ['conv2d "a": stride', nn.conv2d(2, 3, { stride: 0 })],
+    ['groupNorm "a": ', nn.groupNorm(2)],
+    ['resize "a": scale', nn.resize({ scale: [2, 2, 2] })],
+    ['lrn "a": ', nn.lrn({ size: 0 })],
+    ['slice "a": ', nn.slice([[0, 4, 0]])],
+  ])('%s', (text, layer) => {
+    expect(errorText(build(layer, [8, 8, 3]))).toContain(`: ${text}`)
+  })
+
+  it('hardTanh wants a range', () => {
+    expect(errorText(() => nn.hardTanh({ min: 2, max: 1 }))).toBe(`ConfigError: nn.hardTanh: the range is empty.
+  got       min 2, max 1
+  expected  min below max
+  fix       correct the limits`)
   })
 })

@@ -1,7 +1,7 @@
 import { checkOptions, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { avgPool as avgPoolOf, maxPool as maxPoolOf, type Tensor } from '../tensor/index.ts'
-import { type Json, type Layer, where } from './layer.ts'
+import { type Json, type Layer, standIn, tried, where } from './layer.ts'
 import { type Padding, perAxis, windowExtents } from './window.ts'
 
 /** Extent of a window: one number, or one a spatial axis. */
@@ -59,7 +59,8 @@ function pool(
           fix: 'use a smaller window, or fewer pools before this layer',
         })
       }
-      return { output: [...extents, input[rank]], apply: (x) => apply(x, { ...options, kernelSize }) }
+      const run = (x: Tensor) => apply(x, { ...options, kernelSize })
+      return { output: tried(scope, type, () => run(standIn([1, ...input]))), apply: run }
     },
     cost: () => ({
       multiplyAdds: 0,

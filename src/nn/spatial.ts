@@ -2,7 +2,7 @@
 import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
-import { type Json, type Layer, where } from './layer.ts'
+import { type Json, type Layer, standIn, tried, where } from './layer.ts'
 
 export interface PadOptions {
   /** Default `'constant'`. */
@@ -43,10 +43,8 @@ export function pad(pads: readonly (readonly [number, number])[], options: PadOp
           fix: 'give [0, 0] for axes that stay as they are',
         })
       }
-      return {
-        output: input.map((extent, axis) => pads[axis][0] + extent + pads[axis][1]),
-        apply: (x) => t.pad(x, [[0, 0], ...pads], mode === 'constant' ? value : mode),
-      }
+      const apply = (x: t.Tensor) => t.pad(x, [[0, 0], ...pads], mode === 'constant' ? value : mode)
+      return { output: tried(scope, 'pad', () => apply(standIn([1, ...input]))), apply }
     },
     cost: () => ({ multiplyAdds: 0 }),
   }
@@ -78,10 +76,11 @@ export function resize(options: t.ResizeOptions): Layer {
   return {
     type: 'resize',
     options: Object.fromEntries(given) as { [name: string]: Json },
-    build: (scope, input) => ({
-      output: resized(where(scope, 'resize'), input, options),
-      apply: (x) => t.resize(x, options),
-    }),
+    build(scope, input) {
+      checkRank(where(scope, 'resize'), input)
+      const apply = (x: t.Tensor) => t.resize(x, options)
+      return { output: tried(scope, 'resize', () => apply(standIn([1, ...input]))), apply }
+    },
     cost(input, output) {
       const { mode = 'nearest', antialias = false } = options
       const strides = input.slice(0, -1).map((extent, axis) => extent / output[axis])
@@ -102,8 +101,8 @@ export function resize(options: t.ResizeOptions): Layer {
   }
 }
 
-function resized(at: string, input: Shape, options: t.ResizeOptions): Shape {
-  if (input.length >= 2) return [...t.resizedExtents(input.slice(0, -1), options), input[input.length - 1]]
+function checkRank(at: string, input: Shape): void {
+  if (input.length >= 2) return
   throw new ShapeError({
     where: at,
     what: `samples have ${input.length} ${input.length === 1 ? 'axis' : 'axes'}`,
