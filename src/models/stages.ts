@@ -180,7 +180,7 @@ export function stages(net: Model): Stage[]
 export function stages(net: nn.Layer, input: Shape): Stage[]
 export function stages(net: Model | nn.Layer, input: Shape = []): Stage[] {
   const [layer, shape] = typeof net === 'function' ? [net.net, net.inputShape] : [net, input]
-  const found = findHead(layer)
+  const found = findHead(layer, shape)
   const isOfHead = (name: string): boolean =>
     found !== undefined && 'way' in found && name.startsWith(found.way.map((inner) => `${inner}.`).join(''))
   const groups: { blocks: string[]; parameters: string[]; stride: Stride; head: boolean }[] = []
