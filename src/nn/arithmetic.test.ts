@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { compile, Parameter, valueAndGrad } from '../tensor/index.ts'
+import { compile, Parameter, tensor, valueAndGrad } from '../tensor/index.ts'
+import { errorText } from '../testing/error-text.ts'
 import * as nn from './index.ts'
 import { init } from './model.ts'
 
@@ -49,4 +50,14 @@ it('the length of zeros has the gradient 0', async () => {
   const { y, gradient } = await measure(nn.reduce('l2', [0]), [0, 0, 3, 4], [2, 2])
   close(y, [0, 5])
   close(gradient, [0, 0, 0.6, 0.8])
+})
+
+it('whole numbers are not mixed with others', () => {
+  const half = init(nn.sequential(nn.cast('i32'), ['a', nn.scalar('mul', 0.5)]), { input: [2] })
+  expect(
+    errorText(() => half(tensor([[1, 3]]))),
+  ).toBe(`DTypeError: scalar "a": whole numbers meet a number that is none.
+  got       x of i32, mul 0.5
+  expected  x of f32, or a whole number
+  fix       put nn.cast('f32') in front`)
 })

@@ -1,5 +1,5 @@
 /** Arithmetic as layers: with one input, with a number, and between inputs of a graph. */
-import { ConfigError, checkOptions, didYouMean, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, DTypeError, didYouMean, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { type Json, joiningLayer, type Layer, where as placeOf, type Scope } from './layer.ts'
@@ -177,8 +177,9 @@ export const add = (): Layer => binary('add')
 export const multiply = (): Layer => binary('mul')
 
 /**
- * Arithmetic with a number: x op value, or value op x when reversed.
+ * Arithmetic with a number: x op value, or value op x when reversed. The number is of the type of x.
  * @throws ConfigError on a number that is not finite
+ * @throws DTypeError, when it is applied, where x holds whole numbers and the value is none: it would be cut off
  */
 export function scalar(op: BinaryName, value: number, options: { readonly reverse?: boolean } = {}): Layer {
   const apply = binaries[known('scalar', binaries, op)]
@@ -196,9 +197,20 @@ export function scalar(op: BinaryName, value: number, options: { readonly revers
   return {
     type: 'scalar',
     options: { op, value, ...(reverse ? { reverse } : {}) },
-    build: (_scope, input) => ({
+    build: (scope, input) => ({
       output: input,
-      apply: (x) => (reverse ? apply(t.tensor([value]).cast(x.dtype), x) : apply(x, value)),
+      apply(x) {
+        if (!Number.isInteger(value) && x.dtype !== 'f32') {
+          throw new DTypeError({
+            where: placeOf(scope, 'scalar'),
+            what: 'whole numbers meet a number that is none',
+            got: `x of ${x.dtype}, ${op} ${value}`,
+            expected: 'x of f32, or a whole number',
+            fix: "put nn.cast('f32') in front",
+          })
+        }
+        return reverse ? apply(t.tensor([value]).cast(x.dtype), x) : apply(x, value)
+      },
     }),
   }
 }

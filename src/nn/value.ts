@@ -5,7 +5,7 @@ import { joiningLayer, type Layer } from './layer.ts'
 export interface ValueOptions {
   /** Whether training changes it: then it is a parameter, otherwise a state. Default true. */
   readonly trainable?: boolean
-  /** Default f32. Whole numbers are never trained. */
+  /** Default f32. Whole numbers are never trained; they are kept as f32, which holds all up to 2²⁴ (16,777,216). */
   readonly dtype?: 'f32' | 'i32'
 }
 
