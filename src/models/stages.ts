@@ -18,7 +18,7 @@ export interface Stage {
   readonly blocks: readonly string[]
   /** Paths of their parameters. */
   readonly parameters: readonly string[]
-  /** Input pixels from one place of what the stage gives to the next; undefined where there are no places left. */
+  /** Input pixels from one place of what the stage gives to the next, below 1 where it is larger; undefined where no places are left. */
   readonly stride: number | undefined
   /** Whether it is the network's head, which is a stage of its own. */
   readonly head: boolean

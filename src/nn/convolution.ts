@@ -32,8 +32,8 @@ interface Description {
   readonly conv: ConvOptions
 }
 
-const depthwiseNames = ['stride', 'padding', 'dilation', 'bias', 'initializer', 'multiplier']
-const optionNames = [...depthwiseNames.slice(0, -1), 'groups']
+const optionNames = ['stride', 'padding', 'dilation', 'groups', 'bias', 'initializer']
+const depthwiseNames = ['stride', 'padding', 'dilation', 'multiplier', 'bias', 'initializer']
 
 /** Options that were given, for model.json. */
 function given(options: ConvOptions): { [name: string]: Json } {
