@@ -50,11 +50,14 @@ type Field = { readonly size: number; readonly jump: number } | undefined
 function leave(report: LayerReport, field: Field): Field {
   if (field === nothing) return nothing
   // A vector has no place left: whatever made it saw everything.
-  if (field === undefined || report.output.length === 1) return undefined
+  if (field === undefined || report.output.length <= 1 || report.seesAll === true) return undefined
   if (report.window === undefined) return field
   const { kernelSize, stride, dilation } = report.window
   return { size: field.size + (kernelSize[0] - 1) * dilation[0] * field.jump, jump: field.jump * stride[0] }
 }
+
+/** Whole pixels; between enlarged ones a window may end inside of one. */
+const pixels = (field: Field): number | undefined => (field === undefined ? undefined : Math.ceil(field.size - 1e-6))
 
 /** What comes out where branches meet depends on all of them: their windows have one centre, the widest holds the rest. */
 function widest(fields: readonly Field[]): Field {
@@ -84,7 +87,7 @@ function summarizeLayer(report: LayerReport, field: Field): { readonly summary: 
   if (inside === undefined) {
     const out = leave(report, field)
     const activationBytes = report.inPlace === true ? 0 : bytesOfF32 * sizeOf(report.output)
-    return { summary: { ...own, receptiveField: out?.size, activationBytes }, field: out }
+    return { summary: { ...own, receptiveField: pixels(out), activationBytes }, field: out }
   }
   const prefix = report.path === '' ? 0 : report.path.length + 1
   const named = new Map(inside.map((layer) => [layer.path.slice(prefix), layer]))
@@ -100,7 +103,7 @@ function summarizeLayer(report: LayerReport, field: Field): { readonly summary: 
       ? widest((report.branches ?? [[...named.keys()]]).map(chain))
       : wired(report.wires, field, add)
   const activationBytes = layers.reduce((sum, layer) => sum + layer.activationBytes, 0)
-  return { summary: { ...own, layers, receptiveField: out?.size, activationBytes }, field: out }
+  return { summary: { ...own, layers, receptiveField: pixels(out), activationBytes }, field: out }
 }
 
 const leaves = (layer: LayerSummary): readonly LayerSummary[] => layer.layers?.flatMap(leaves) ?? [layer]

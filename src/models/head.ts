@@ -1,8 +1,9 @@
 /** The verbs that every network answers, by whatever name it goes: what its features are, what its head is, and a new head. */
 import { ConfigError } from '../base/errors.ts'
+import { type Shape, sizeOf } from '../base/shape.ts'
 import { layerFromJson } from '../nn/from-json.ts'
 import * as nn from '../nn/index.ts'
-import { init, type Model } from '../nn/model.ts'
+import { describe, init, type Model } from '../nn/model.ts'
 
 export interface Head {
   /** Where it stands: `fc`, `classifier.1`. */
@@ -23,6 +24,26 @@ const behindHead = new Set([
   ...['dropout', 'flatten', 'identity', 'reshape', 'permute', 'reduce', 'scalar', 'cast'],
   ...['globalAvgPool', 'globalMaxPool', 'avgPool1d', 'avgPool2d', 'avgPool3d', 'maxPool1d', 'maxPool2d', 'maxPool3d'],
   ...['relu', 'relu6', 'leakyRelu', 'softmax', 'logSoftmax', 'sigmoid', 'logSigmoid'],
+])
+/** Of these, the ones that may put classes and places into one axis. */
+const regrouping = new Set(['flatten', 'reshape', 'permute', 'reduce'])
+const pooling = /^(globalAvg|globalMax|avg|max)Pool|^(reduce|reshape)$/
+/** What leaves places as they are. */
+const passing = new Set([
+  ...[
+    'dropout',
+    'identity',
+    'batchNorm',
+    'relu',
+    'relu6',
+    'leakyRelu',
+    'elu',
+    'silu',
+    'hardSwish',
+    'gelu',
+    'scalar',
+    'cast',
+  ],
 ])
 const probabilities = new Set(['softmax', 'logSoftmax', 'sigmoid', 'logSigmoid'])
 
@@ -52,13 +73,82 @@ function taken({ layers, wires }: nn.Layer, name: string): string | undefined {
   return varying.length === 1 ? varying[0] : undefined
 }
 
-/** Goes from the end of the net towards its beginning. */
-export function findHead(net: nn.Layer, path = ''): Found {
+type Placed = readonly [path: string, layer: nn.Layer]
+
+/**
+ * The head of a net, if it has one.
+ * @param input shape of a sample, where it is known; then it is known, too, what a flatten takes
+ */
+export function findHead(net: nn.Layer, input?: Shape): Found {
+  const behind: Placed[] = []
+  const found = search(net, '', behind)
+  if (found === undefined || 'obstacle' in found) return found
+  const mixing =
+    input === undefined ? mixesUnseen(net, found, behind.reverse()) : mixes(net, input, found.layer, behind.reverse())
+  return mixing === undefined ? found : { obstacle: `${nameOf(mixing)}, which mixes classes with places` }
+}
+
+const nameOf = ([path, { type }]: Placed): string => (path === '' ? type : `${type} "${path}"`)
+const classesOf = ({ options }: nn.Layer, option: string): number => options[option] as number
+
+/** The layer behind the head that does not keep the classes apart. */
+function mixes(net: nn.Layer, input: Shape, head: nn.Layer, behind: readonly Placed[]): Placed | undefined {
+  if (!behind.some(([, { type }]) => regrouping.has(type))) return undefined
+  const classes = classesOf(head, classesOption(head) as string)
+  const reports = new Map(describe(net, input).reports.map((report) => [report.path, report]))
+  let last = true
+  return behind.find(([path, { type, options }]) => {
+    const { input: arriving, output } = reports.get(path) as nn.LayerReport
+    if (type === 'flatten') return sizeOf(arriving) !== classes
+    if (type === 'reshape') return sizeOf(arriving) !== classes && !output.includes(classes)
+    if (type === 'permute') last = false
+    if (type !== 'reduce') return false
+    const alongLast = (options.axes as readonly number[]).some((axis) => axis === -1 || axis === arriving.length - 1)
+    return (last && alongLast) || !output.includes(classes)
+  })
+}
+
+/** The same where no shape is known: places are gone behind what pools them, in front of the head or behind it. */
+function mixesUnseen(
+  net: nn.Layer,
+  found: { readonly way: readonly string[]; readonly layer: nn.Layer },
+  behind: readonly Placed[],
+): Placed | undefined {
+  const rank = Number(/^conv(\d)d$/.exec(found.layer.type)?.[1] ?? 0)
+  let places = rank > 0 && !poolsInFront(net, found.way.join('.'))
+  let last = true
+  return behind.find(([, { type, options }]) => {
+    if (type === 'flatten') return places
+    if (type === 'permute') last = false
+    if (pooling.test(type)) places = false
+    const axes = type === 'reduce' ? (options.axes as readonly number[]) : []
+    return last && axes.some((axis) => axis === -1 || (rank > 0 && axis === rank))
+  })
+}
+
+/** Whether the last layer before the head that has to do with places is a pool. */
+function poolsInFront(net: nn.Layer, head: string): boolean {
+  const leaves = (layer: nn.Layer, path: string): readonly Placed[] =>
+    layer.layers?.flatMap(([name, inner]) => leaves(inner, path === '' ? name : `${path}.${name}`)) ?? [[path, layer]]
+  const all = leaves(net, '')
+  const front = all.slice(
+    0,
+    all.findIndex(([path]) => path === head),
+  )
+  const near = front.findLast(([, layer]) => pooling.test(layer.type) || !passing.has(layer.type))
+  return near !== undefined && pooling.test(near[1].type)
+}
+
+/** Goes from the end of the net towards its beginning. @param behind gets the layers on the way, the last one first */
+function search(net: nn.Layer, path: string, behind: Placed[]): Found {
   if (classesOption(net) !== undefined) return { way: [], layer: net }
-  if (behindHead.has(net.type)) return undefined
+  if (behindHead.has(net.type)) {
+    behind.push([path, net])
+    return undefined
+  }
   const named = new Map(net.layers)
   const inside = (name: string): Found => {
-    const found = findHead(named.get(name) as nn.Layer, path === '' ? name : `${path}.${name}`)
+    const found = search(named.get(name) as nn.Layer, path === '' ? name : `${path}.${name}`, behind)
     return found !== undefined && 'way' in found ? { ...found, way: [name, ...found.way] } : found
   }
   if (net.type === 'sequential') {
@@ -81,8 +171,8 @@ export function findHead(net: nn.Layer, path = ''): Found {
   return { obstacle: path === '' ? net.type : `${net.type} "${path}"` }
 }
 
-function theHead(verb: string, net: nn.Layer): { readonly way: readonly string[]; readonly layer: nn.Layer } {
-  const found = findHead(net)
+function theHead(verb: string, net: nn.Layer | Model): { readonly way: readonly string[]; readonly layer: nn.Layer } {
+  const found = isModel(net) ? findHead(net.net, net.inputShape) : findHead(net)
   if (found !== undefined && 'way' in found) return found
   throw new ConfigError({
     where: `models.${verb}`,
@@ -204,14 +294,15 @@ async function withValues(model: Model, net: nn.Layer, seed?: number, fresh: rea
 
 /**
  * The layer that decides: the last linear layer or 1×1 convolution, behind which only pools, flatten, activations and
- * dropout stand.
+ * dropout stand, and none that mixes classes with places: a flatten only where one place is left. Where the shape of
+ * samples is not known, of layers that are no model yet, a pool has to say so.
  * @throws ConfigError when the network has none
  * @example
  * models.head(models.squeezeNet()).path // 'classifier.1'
  */
 export function head(net: nn.Layer | Model): Head {
-  const { way, layer } = theHead('head', netOf(net))
-  return { path: way.join('.'), layer, classes: layer.options[classesOption(layer) as string] as number }
+  const { way, layer } = theHead('head', net)
+  return { path: way.join('.'), layer, classes: classesOf(layer, classesOption(layer) as string) }
 }
 
 /**
@@ -224,7 +315,7 @@ export function head(net: nn.Layer | Model): Head {
 export function features(net: nn.Layer): nn.Layer
 export function features(net: Model): Promise<Model>
 export function features(net: nn.Layer | Model): nn.Layer | Promise<Model> {
-  const { way } = theHead('features', netOf(net))
+  const { way } = theHead('features', net)
   const nothing = (): undefined => undefined
   const front = change(netOf(net), '', way, { atHead: nothing, behind: nothing, prune: true }) ?? nn.sequential()
   return isModel(net) ? withValues(net, front) : front
@@ -249,7 +340,7 @@ export function replaceHead(
   classes: number,
   options: ReplaceHeadOptions & { readonly seed?: number } = {},
 ): nn.Layer | Promise<Model> {
-  const { way, layer } = theHead('replaceHead', netOf(net))
+  const { way, layer } = theHead('replaceHead', net)
   const option = classesOption(layer) as string
   const { type, options: before } = layer
   const atHead: Change = () => layerFromJson({ type, options: { ...before, [option]: classes } })

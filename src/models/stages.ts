@@ -18,7 +18,7 @@ export interface Stage {
   readonly blocks: readonly string[]
   /** Paths of their parameters. */
   readonly parameters: readonly string[]
-  /** Input pixels from one place of what the stage gives to the next; undefined where there are no places left. */
+  /** Input pixels from one place of what the stage gives to the next, below 1 where it is larger; undefined where no places are left. */
   readonly stride: number | undefined
   /** Whether it is the network's head, which is a stage of its own. */
   readonly head: boolean
@@ -124,16 +124,23 @@ interface Block {
   stride: Stride
 }
 
+interface Flow {
+  readonly stride: Stride
+  /** Blocks on the way here since there are no places. */
+  readonly without: readonly Block[]
+}
+
 /** Blocks in the order in which data reaches them, with the stride of what they give. */
 function blocksOf(net: nn.Layer, input: Shape): Iterable<Block> {
   const parameters = parametersByLayer(net, input)
   const blocks = new Map<string, Block>()
-  nn.followLayers<Stride>(net, input, 1, ({ path, layer, inputs, output }) => {
-    const from = inputs.find(({ value }) => value !== 'any')
-    const arriving = from?.value === 'any' ? undefined : from?.value
-    const step = from === undefined ? 1 : (layer.cost?.(from.shape, output).window?.stride[0] ?? 1)
-    const stride: Stride =
-      from === undefined ? 'any' : arriving === undefined || output.length === 1 ? undefined : arriving * step
+  nn.followLayers<Flow>(net, input, { stride: 1, without: [] }, ({ path, layer, inputs, output }) => {
+    const varying = inputs.filter(({ value }) => value.stride !== 'any')
+    const from = varying.find(({ value }) => value.stride !== undefined) ?? varying[0]
+    const stride = leaving(layer, from, output)
+    // Where a vector of the whole picture meets places again (squeeze and excitation), it belongs to them.
+    const without = inputs.flatMap(({ value }) => value.without)
+    if (from?.value.stride !== undefined) for (const block of without.splice(0)) block.stride = from.value.stride
     const own = parameters.get(path)
     if (own !== undefined) {
       const at = blockOf(path)
@@ -142,10 +149,21 @@ function blocksOf(net: nn.Layer, input: Shape): Iterable<Block> {
       if (stride !== 'any') block.stride = stride
       blocks.set(at, block)
       parameters.delete(path)
+      if (stride === undefined) without.push(block)
     }
-    return stride
+    return { stride, without }
   })
   return blocks.values()
+}
+
+/** Stride of what a layer gives, by the input that says where places lie. */
+function leaving(layer: nn.Layer, from: nn.Arrived<Flow> | undefined, output: Shape): Stride {
+  if (from === undefined) return 'any'
+  const { stride } = from.value
+  const { window, seesAll } = layer.cost?.(from.shape, output) ?? {}
+  if (typeof stride !== 'number' || output.length <= 1 || seesAll === true) return undefined
+  // Thirds and the like come back to whole numbers.
+  return Number((stride * (window?.stride[0] ?? 1)).toPrecision(12))
 }
 
 /**
@@ -162,7 +180,7 @@ export function stages(net: Model): Stage[]
 export function stages(net: nn.Layer, input: Shape): Stage[]
 export function stages(net: Model | nn.Layer, input: Shape = []): Stage[] {
   const [layer, shape] = typeof net === 'function' ? [net.net, net.inputShape] : [net, input]
-  const found = findHead(layer)
+  const found = findHead(layer, shape)
   const isOfHead = (name: string): boolean =>
     found !== undefined && 'way' in found && name.startsWith(found.way.map((inner) => `${inner}.`).join(''))
   const groups: { blocks: string[]; parameters: string[]; stride: Stride; head: boolean }[] = []

@@ -88,6 +88,33 @@ describe('head', () => {
     expect(models.head(nn.sequential(nn.conv2d(4, 3), nn.conv2d(9, [1, 1]), nn.avgPool2d(2))).path).toBe('1')
   })
 
+  it.each<[string, nn.Layer, Shape]>([
+    ['flatten "2"', nn.sequential(nn.conv2d(4, 1), nn.relu(), nn.flatten()), [2, 2, 3]],
+    ['reduce "1"', nn.sequential(nn.linear(4), nn.reduce('max', [-1], { keepDims: true })), [3]],
+    ['reduce "1"', nn.sequential(nn.conv2d(4, 1), nn.reduce('mean', [0, 1, 2])), [2, 2, 3]],
+  ])('is none in front of %s, which mixes classes with places', (name, net, input) => {
+    const got = `a network that ends in ${name}, which mixes classes with places`
+    expect(() => models.head(net)).toThrow(got)
+    expect(() => models.replaceHead(net, 5)).toThrow(got)
+    expect(() => models.head(init(net, { input }))).toThrow(got)
+    expect(models.stages(net, input).map(({ head }) => head)).toEqual([false])
+  })
+
+  it.each<[string, nn.Layer, Shape]>([
+    ['a pool in front', nn.sequential(nn.globalAvgPool({ keepDims: true }), nn.conv2d(4, 1), nn.flatten()), [2, 2, 3]],
+    ['a pool behind', nn.sequential(nn.conv2d(4, 1), nn.globalAvgPool({ keepDims: true }), nn.flatten()), [2, 2, 3]],
+    ['a mean over places', nn.sequential(nn.conv2d(4, 1), nn.reduce('mean', [0, 1])), [2, 2, 3]],
+  ])('of a convolution stands where one place is left: %s', async (_name, net, input) => {
+    expect(models.head(net).classes).toBe(4)
+    expect(models.head(init(net, { input })).classes).toBe(4)
+    expect((await models.replaceHead(init(net, { input }), 5)).outputShape).toEqual([5])
+  })
+
+  it('of a model is known by its shapes', () => {
+    const net = nn.sequential(nn.conv2d(4, 1), nn.flatten())
+    expect(models.head(init(net, { input: [1, 1, 3] })).path).toBe('0')
+  })
+
   it('features of a graph are cut in front of the head, with all that led to nothing else', () => {
     const front = models.features(imported())
     expect(front.layers?.map(([name]) => name)).toEqual([
@@ -378,6 +405,48 @@ describe('stages', () => {
     expect(short(models.stages(mixed, [8, 8, 3]))).toEqual([[1, 'conv … bn']])
     expect(models.stages(nn.linear(3), [2])).toEqual([
       { blocks: [''], parameters: ['weight', 'bias'], stride: undefined, head: true },
+    ])
+  })
+
+  it('pass over squeeze and excitation, and count what enlarges', () => {
+    const excited = nn.graph(
+      [
+        ['1.conv', nn.conv2d(4, 3, { stride: 2, padding: 1 })],
+        ['1.pool', nn.globalAvgPool({ keepDims: true })],
+        ['1_se', nn.conv2d(4, 1)],
+        ['1.scaled', nn.multiply()],
+        ['2', nn.conv2d(4, 3, { padding: 1 })],
+        ['flat', nn.flatten()],
+        ['fc', nn.linear(3)],
+      ],
+      { inputs: { '1.scaled': ['1_se', '1.conv'] } },
+    )
+    expect(models.stages(excited, [8, 8, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [2, '1', '1_se', '2'],
+      [undefined, 'fc'],
+    ])
+    const pooled = nn.sequential(
+      nn.conv2d(4, 3),
+      nn.globalAvgPool({ keepDims: true }),
+      nn.conv2d(4, 1),
+      nn.conv2d(4, 1),
+    )
+    expect(models.stages(pooled, [8, 8, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [1, '0'],
+      [undefined, '2'],
+      [undefined, '3'],
+    ])
+    const up = nn.sequential(
+      nn.conv2d(8, 3, { stride: 3, padding: 1 }),
+      nn.convTranspose2d(8, 3, { stride: 3 }),
+      nn.conv2d(8, 3, { padding: 1 }),
+      nn.resize({ scale: 2 }),
+      nn.conv2d(8, 3, { padding: 1 }),
+    )
+    expect(models.stages(up, [9, 9, 3]).map(({ blocks, stride }) => [stride, ...blocks])).toEqual([
+      [3, '0'],
+      [1, '1', '2'],
+      [0.5, '4'],
     ])
   })
 

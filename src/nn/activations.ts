@@ -1,4 +1,4 @@
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, checkOptions } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { sampleAxis } from './arrange.ts'
@@ -9,6 +9,12 @@ type Options = { readonly [name: string]: Json }
 
 function pointwise(type: string, apply: Apply, options: Options = {}): Layer {
   return { type, options, build: (_scope, input) => ({ output: input, apply }) }
+}
+
+/** Options as they are written down. @throws ConfigError on one that the layer does not have */
+function given(type: string, options: Options, names: readonly string[]): Options {
+  checkOptions(`nn.${type}`, options, names)
+  return { ...options }
 }
 
 /** One whose gradient reads the result alone, so that nobody needs what arrived. */
@@ -26,7 +32,7 @@ export const leakyRelu = (slope = 0.01): Layer =>
 export const elu = (alpha = 1): Layer => (alpha >= 0 ? inPlace : pointwise)('elu', (x) => t.elu(x, alpha), { alpha })
 /** γ · elu(x, α): keeps mean and variance (Klambauer et al. 2017). */
 export const selu = (options: { readonly alpha?: number; readonly gamma?: number } = {}): Layer =>
-  pointwise('selu', (x) => t.selu(x, options.alpha, options.gamma), { ...options })
+  pointwise('selu', (x) => t.selu(x, options.alpha, options.gamma), given('selu', options, ['alpha', 'gamma']))
 /** x where positive, alpha · (e^(x/alpha) - 1) elsewhere. */
 export const celu = (alpha = 1): Layer => pointwise('celu', (x) => t.celu(x, alpha), { alpha })
 /** ln(1 + eˣ) */
@@ -39,16 +45,31 @@ export const softsign = (): Layer => pointwise('softsign', t.softsign)
 export const mish = (): Layer => pointwise('mish', t.mish)
 /** alpha · x + beta held between 0 and 1; x/6 + ½ by default, as in PyTorch. */
 export const hardSigmoid = (options: { readonly alpha?: number; readonly beta?: number } = {}): Layer =>
-  pointwise('hardSigmoid', (x) => t.hardSigmoid(x, options.alpha, options.beta), { ...options })
-/** x held between two numbers, -1 and 1 by default. */
-export const hardTanh = (options: { readonly min?: number; readonly max?: number } = {}): Layer =>
-  pointwise('hardTanh', (x) => t.hardTanh(x, options.min, options.max), { ...options })
+  pointwise(
+    'hardSigmoid',
+    (x) => t.hardSigmoid(x, options.alpha, options.beta),
+    given('hardSigmoid', options, ['alpha', 'beta']),
+  )
+/** x held between two numbers, -1 and 1 by default. @throws ConfigError unless min is below max */
+export function hardTanh(options: { readonly min?: number; readonly max?: number } = {}): Layer {
+  const { min = -1, max = 1 } = options
+  if (!(min < max)) {
+    throw new ConfigError({
+      where: 'nn.hardTanh',
+      what: 'the range is empty',
+      got: `min ${min}, max ${max}`,
+      expected: 'min below max',
+      fix: 'correct the limits',
+    })
+  }
+  return pointwise('hardTanh', (x) => t.hardTanh(x, min, max), given('hardTanh', options, ['min', 'max']))
+}
 /** x above alpha, 0 elsewhere. */
 export const thresholdedRelu = (alpha = 1): Layer =>
   pointwise('thresholdedRelu', (x) => t.thresholdedRelu(x, alpha), { alpha })
 /** 0 within ±lambda, elsewhere x moved towards 0 by `bias`: Hardshrink with bias 0, Softshrink with bias lambda. */
 export const shrink = (options: { readonly lambda?: number; readonly bias?: number } = {}): Layer =>
-  pointwise('shrink', (x) => t.shrink(x, options.lambda, options.bias), { ...options })
+  pointwise('shrink', (x) => t.shrink(x, options.lambda, options.bias), given('shrink', options, ['lambda', 'bias']))
 
 export interface PreluOptions {
   /** One slope for the layer (default, as in PyTorch), one a channel, or one for every value of a sample. */
@@ -59,6 +80,7 @@ export interface PreluOptions {
 
 /** x where positive, slope · x elsewhere, with slopes that are learned (He et al. 2015, "Delving deep into rectifiers"). */
 export function prelu(options: PreluOptions = {}): Layer {
+  checkOptions('nn.prelu', options, ['slopes', 'initial'])
   const { slopes = 'one', initial = 0.25 } = options
   if (!['one', 'channels', 'values'].includes(slopes) || !Number.isFinite(initial)) {
     throw new ConfigError({
@@ -94,7 +116,9 @@ export interface SoftmaxOptions {
   readonly axis?: number
 }
 
-function alongAxis(type: string, apply: (x: t.Tensor, axis: number) => t.Tensor, { axis = -1 }: SoftmaxOptions): Layer {
+function alongAxis(type: string, apply: (x: t.Tensor, axis: number) => t.Tensor, options: SoftmaxOptions): Layer {
+  checkOptions(`nn.${type}`, options, ['axis'])
+  const { axis = -1 } = options
   return {
     type,
     options: axis === -1 ? {} : { axis },

@@ -1,5 +1,5 @@
 /** Arithmetic as layers: with one input, with a number, and between inputs of a graph. */
-import { ConfigError, didYouMean, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, DTypeError, didYouMean, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { type Json, joiningLayer, type Layer, where as placeOf, type Scope } from './layer.ts'
@@ -32,11 +32,28 @@ function arctangent(x: t.Tensor): t.Tensor {
 const arcsine = (x: t.Tensor): t.Tensor => arctangent(x.div(t.sqrt(x.square().neg().add(1)).add(1))).mul(2)
 const inverseTanh = (x: t.Tensor): t.Tensor => t.log1p(x).sub(t.log1p(x.neg())).mul(0.5)
 
-/** By tanh where that is exact, by the logarithm beyond. */
+/**
+ * By tanh where that is exact, by logarithms beyond: ln a + ln(1 + √(1 + 1/a²)), in which nothing overflows. The branch that
+ * is not taken gets a number at which its gradient is finite.
+ */
 function inverseSinh(x: t.Tensor): t.Tensor {
-  const root = t.sqrt(x.square().add(1))
-  const far = t.log(x.abs().add(root))
-  return t.where(x.abs().less(1), inverseTanh(x.div(root)), t.where(x.less(0), far.neg(), far))
+  const near = x.abs().less(1)
+  const inner = t.where(near, x, 0)
+  const outer = t.where(near, 1, x.abs())
+  const far = t.log(outer).add(t.log1p(t.sqrt(t.reciprocal(outer).square().add(1))))
+  const small = inverseTanh(inner.div(t.sqrt(inner.square().add(1))))
+  return t.where(near, small, t.where(x.less(0), far.neg(), far))
+}
+
+/** ln(1 + d + √(d (d + 2))) with d = x - 1; below 1 there is none. */
+function inverseCosh(x: t.Tensor): t.Tensor {
+  const above = x.sub(1)
+  return t.log1p(
+    t
+      .sqrt(above)
+      .mul(t.sqrt(above.add(2)))
+      .add(above),
+  )
 }
 
 const unaries = {
@@ -54,7 +71,7 @@ const unaries = {
   sin: t.sin,
   cos: t.cos,
   tan: (x) => t.sin(x).div(t.cos(x)),
-  sinh: (x) => t.exp(x).sub(t.exp(x.neg())).mul(0.5),
+  sinh: (x) => t.expm1(x).sub(t.expm1(x.neg())).mul(0.5),
   cosh: (x) => t.exp(x).add(t.exp(x.neg())).mul(0.5),
   asin: arcsine,
   acos: (x) =>
@@ -63,7 +80,7 @@ const unaries = {
       .add(Math.PI / 2),
   atan: arctangent,
   asinh: inverseSinh,
-  acosh: (x) => t.log(t.sqrt(x.square().sub(1)).add(x)),
+  acosh: inverseCosh,
   atanh: inverseTanh,
   erf: t.erf,
   floor: t.floor,
@@ -160,11 +177,13 @@ export const add = (): Layer => binary('add')
 export const multiply = (): Layer => binary('mul')
 
 /**
- * Arithmetic with a number: x op value, or value op x when reversed.
+ * Arithmetic with a number: x op value, or value op x when reversed. The number is of the type of x.
  * @throws ConfigError on a number that is not finite
+ * @throws DTypeError, when it is applied, where x holds whole numbers and the value is none: it would be cut off
  */
 export function scalar(op: BinaryName, value: number, options: { readonly reverse?: boolean } = {}): Layer {
   const apply = binaries[known('scalar', binaries, op)]
+  checkOptions('nn.scalar', options, ['reverse'])
   if (!Number.isFinite(value)) {
     throw new ConfigError({
       where: 'nn.scalar',
@@ -178,15 +197,27 @@ export function scalar(op: BinaryName, value: number, options: { readonly revers
   return {
     type: 'scalar',
     options: { op, value, ...(reverse ? { reverse } : {}) },
-    build: (_scope, input) => ({
+    build: (scope, input) => ({
       output: input,
-      apply: (x) => (reverse ? apply(t.tensor([value]).cast(x.dtype), x) : apply(x, value)),
+      apply(x) {
+        if (!Number.isInteger(value) && x.dtype !== 'f32') {
+          throw new DTypeError({
+            where: placeOf(scope, 'scalar'),
+            what: 'whole numbers meet a number that is none',
+            got: `x of ${x.dtype}, ${op} ${value}`,
+            expected: 'x of f32, or a whole number',
+            fix: "put nn.cast('f32') in front",
+          })
+        }
+        return reverse ? apply(t.tensor([value]).cast(x.dtype), x) : apply(x, value)
+      },
     }),
   }
 }
 
 /** Values held between min and max, either of which may be left out. @throws ConfigError when min is above max */
 export function clamp(options: { readonly min?: number; readonly max?: number }): Layer {
+  checkOptions('nn.clamp', options, ['min', 'max'])
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = options
   if (!(min <= max)) {
     throw new ConfigError({

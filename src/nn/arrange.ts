@@ -3,7 +3,7 @@ import { ConfigError, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { withRank } from './arithmetic.ts'
-import { type Json, joiningLayer, type Layer, type Scope, where } from './layer.ts'
+import { type Json, joiningLayer, type Layer, type Scope, standIn, tried, where } from './layer.ts'
 
 /** An axis of a sample, counted from the front. @throws ShapeError when samples have no such axis */
 export function sampleAxis(scope: Scope, type: string, axis: number, input: Shape): number {
@@ -83,14 +83,9 @@ export function slice(ranges: readonly (SliceRange | null)[]): Layer {
         (range) => range?.map((place) => place ?? undefined) as [number?, number?, number?] | undefined,
       )
       const apply = (x: t.Tensor) => t.slice(x, [undefined, ...wanted])
-      return { output: outputOf(apply, input), apply }
+      return { output: tried(scope, 'slice', () => apply(standIn([1, ...input]))), apply }
     },
   }
-}
-
-/** Shape of a sample that comes out: that of the op, asked with one sample. */
-function outputOf(apply: (x: t.Tensor) => t.Tensor, input: Shape): Shape {
-  return apply(t.tensor([0]).broadcastTo([1, ...input])).shape.slice(1)
 }
 
 /** Inputs one behind the other along an axis; default the last, the channels. */
@@ -199,7 +194,8 @@ export function take(axis: number, indices: number | readonly number[]): Layer {
 
 /**
  * Places of an axis of the first input, by numbers that come as the second (i32, any shape): they stand where the axis
- * stood. Every sample has numbers of its own. Negative numbers count from the end.
+ * stood. Every sample has numbers of its own. Negative numbers count from the end; numbers outside the axis mean its
+ * nearest end, as with {@link t.take}.
  */
 export function gather(axis = 0): Layer {
   return joiningLayer({
@@ -219,7 +215,8 @@ export function gather(axis = 0): Layer {
           const behind = rest.map((_, i) => at + 2 + i)
           const table = x.transpose(0, at + 1, ...spatial, ...behind).reshape([batch * extent, ...before, ...rest])
           const whole = places.cast('i32').reshape([batch, sizeOf(indices)])
-          const counted = t.where(whole.less(0), whole.add(extent), whole)
+          // Held in the axis: behind it stand the rows of the next sample.
+          const counted = t.where(whole.less(0), whole.add(extent), whole).clamp(0, extent - 1)
           const first = t.iota(batch).mul(extent).reshape([batch, 1])
           const rows = t.take(table, counted.add(first)).reshape([batch, ...indices, ...before, ...rest])
           const [index, around] = [indices.map((_, i) => 1 + i), before.map((_, i) => 1 + indices.length + i)]

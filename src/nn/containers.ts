@@ -1,4 +1,4 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, sameShape, showShape } from '../base/shape.ts'
 import { relu as reluOf } from '../tensor/index.ts'
 import { relu } from './activations.ts'
@@ -77,6 +77,7 @@ export interface ResidualOptions {
  * nn.residual([['conv1', nn.conv2d(64, 3, { padding: 1 })], nn.relu(), ['conv2', nn.conv2d(64, 3, { padding: 1 })]])
  */
 export function residual(body: Layer | readonly Entry[], options: ResidualOptions = {}): Layer {
+  checkOptions('nn.residual', options, ['shortcut', 'activation'])
   const { activation = 'relu' } = options
   const inner: readonly Named[] = 'type' in body ? [['body', body]] : body.map(nameOf)
   const around: readonly Named[] =

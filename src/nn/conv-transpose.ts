@@ -1,8 +1,12 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
-import { convTranspose1d as convTranspose1dOf, convTranspose2d as convTranspose2dOf } from '../tensor/index.ts'
+import {
+  convTranspose1d as convTranspose1dOf,
+  convTranspose2d as convTranspose2dOf,
+  type Tensor,
+} from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
-import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
+import { type Built, type Json, type Layer, type Scope, standIn, tried, where } from './layer.ts'
 import { type Padding, perAxis } from './window.ts'
 
 export interface ConvTransposeOptions {
@@ -25,6 +29,8 @@ export interface ConvTransposeOptions {
   readonly initializer?: WeightInitializer
 }
 
+const optionNames = ['stride', 'padding', 'outputPadding', 'dilation', 'groups', 'bias', 'initializer']
+
 function convTranspose(
   rank: 1 | 2,
   filters: number,
@@ -43,6 +49,7 @@ function convTranspose(
       fix: `correct ${name}`,
     })
   }
+  checkOptions(`nn.${type}`, options, optionNames)
   checkInitializer(`nn.${type}`, options.initializer)
   const { stride, dilation, padding = 'valid', outputPadding, groups = 1, initializer } = options
   const op = rank === 1 ? convTranspose1dOf : convTranspose2dOf
@@ -69,22 +76,36 @@ function convTranspose(
       const first = firstValues(initializer, shape)
       const weight = scope.parameter('weight', shape, first.weight)
       const bias = options.bias === false ? undefined : scope.parameter('bias', [filters], first.bias)
+      checkExtents(scope, type, input, size, options)
+      const run = (x: Tensor, w: Tensor, b?: Tensor) =>
+        op(x, w, { stride, padding, outputPadding, dilation, groups, bias: b })
       return {
-        output: [...extentsOf(scope, type, input, size, options), filters],
-        apply: (x) => op(x, weight.value, { stride, padding, outputPadding, dilation, groups, bias: bias?.value }),
+        output: tried(scope, type, () => run(standIn([1, ...input]), standIn(shape))),
+        apply: (x) => run(x, weight.value, bias?.value),
       }
     },
-    cost: (input) => ({ multiplyAdds: sizeOf(input) * sizeOf(size) * (filters / groups) }),
+    cost(input) {
+      const [strides, dilations] = [perAxis(stride, rank), perAxis(dilation, rank)]
+      return {
+        multiplyAdds: sizeOf(input) * sizeOf(size) * (filters / groups),
+        // Of the taps that reach an output, each stride-th lies on an element of the input.
+        window: {
+          kernelSize: size.map((extent, axis) => Math.ceil(((extent - 1) * dilations[axis] + 1) / strides[axis])),
+          stride: strides.map((step) => 1 / step),
+          dilation: size.map(() => 1),
+        },
+      }
+    },
   }
 }
 
-function extentsOf(
+function checkExtents(
   scope: Scope,
   type: string,
   input: Shape,
   kernelSize: readonly number[],
   { stride, dilation, padding = 'valid', outputPadding = 0 }: ConvTransposeOptions,
-): number[] {
+): void {
   const rank = kernelSize.length
   const [strides, dilations, more] = [stride, dilation, outputPadding].map((value) => perAxis(value, rank))
   const extents = kernelSize.map((size, axis) => {
@@ -100,7 +121,7 @@ function extentsOf(
             : padding[axis][0] + padding[axis][1]
     return (input[axis] - 1) * strides[axis] + reach - around + more[axis]
   })
-  if (extents.every((extent) => extent >= 1)) return extents
+  if (extents.every((extent) => extent >= 1)) return
   throw new ShapeError({
     where: where(scope, type),
     what: 'the padding leaves nothing of the output',

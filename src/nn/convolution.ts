@@ -1,8 +1,8 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import { conv1d as conv1dOf, conv2d as conv2dOf, conv3d as conv3dOf, type Tensor } from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
-import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
+import { type Built, type Json, type Layer, type Scope, standIn, tried, where } from './layer.ts'
 import { type Padding, perAxis, windowExtents } from './window.ts'
 
 export type { Padding } from './window.ts'
@@ -32,6 +32,9 @@ interface Description {
   readonly conv: ConvOptions
 }
 
+const optionNames = ['stride', 'padding', 'dilation', 'groups', 'bias', 'initializer']
+const depthwiseNames = ['stride', 'padding', 'dilation', 'multiplier', 'bias', 'initializer']
+
 /** Options that were given, for model.json. */
 function given(options: ConvOptions): { [name: string]: Json } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
@@ -42,6 +45,7 @@ function given(options: ConvOptions): { [name: string]: Json } {
 function convolution(description: Description): Layer {
   const { type, rank, kernelSize, conv } = description
   const op = rank === 1 ? conv1dOf : rank === 2 ? conv2dOf : conv3dOf
+  checkOptions(`nn.${type}`, conv, /^depthwise/.test(type) ? depthwiseNames : optionNames)
   checkInitializer(`nn.${type}`, conv.initializer)
   return {
     type,
@@ -72,15 +76,19 @@ function convolution(description: Description): Layer {
       const first = firstValues(conv.initializer, shape)
       const weight = scope.parameter('weight', shape, first.weight)
       const bias = conv.bias === false ? undefined : scope.parameter('bias', [filters], first.bias)
-      const apply = (x: Tensor): Tensor =>
-        op(x, weight.value, {
+      const run = (x: Tensor, w: Tensor, b?: Tensor): Tensor =>
+        op(x, w, {
           stride: conv.stride,
           padding: conv.padding,
           dilation: conv.dilation,
           groups,
-          bias: bias?.value,
+          bias: b,
         } as Parameters<typeof op>[2])
-      return { output: outputShape(scope, type, input, kernelSize, conv, filters), apply }
+      checkExtents(scope, type, input, kernelSize, conv)
+      return {
+        output: tried(scope, type, () => run(standIn([1, ...input]), standIn(shape))),
+        apply: (x) => run(x, weight.value, bias?.value),
+      }
     },
     cost(input, output) {
       const perOutput = sizeOf(kernelSize) * (input[rank] / description.groups(input[rank]))
@@ -92,15 +100,14 @@ function convolution(description: Description): Layer {
   }
 }
 
-/** Shape of what comes out, by the arithmetic of the op; errors name the layer. */
-function outputShape(
+/** The most likely mistake, told in words of the layer. */
+function checkExtents(
   scope: Scope,
   type: string,
   input: Shape,
   kernelSize: readonly number[],
   conv: ConvOptions,
-  filters: number,
-): Shape {
+): void {
   const dilation = perAxis(conv.dilation, kernelSize.length)
   const { stride, padding } = conv
   const extents = windowExtents(input, { kernelSize, stride, dilation, padding })
@@ -113,7 +120,6 @@ function outputShape(
       fix: "use padding: 'same', a smaller kernel, or fewer pools and strides before this layer",
     })
   }
-  return [...extents, filters]
 }
 
 function checkPositive(where: string, name: string, value: number): void {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { tensor } from '../tensor/index.ts'
 import { errorText } from '../testing/error-text.ts'
 import * as nn from './index.ts'
-import { init } from './model.ts'
+import { describe as describeNet, init } from './model.ts'
 
 const inception = nn.graph(
   [
@@ -86,6 +86,37 @@ describe('nn.graph', () => {
       [20, 3],
       [2, -1],
     ])
+  })
+
+  it('holds places in the axis, so that no sample reads another', async () => {
+    const net = nn.graph(
+      [
+        ['places', nn.cast('i32')],
+        ['picked', nn.gather(0)],
+      ],
+      { inputs: { picked: ['input', 'places'] } },
+    )
+    const x = tensor([
+      [2, -9],
+      [7, 1],
+    ])
+    expect(await init(net, { input: [2] })(x).array()).toEqual([
+      [-9, 2],
+      [1, 1],
+    ])
+  })
+
+  it('refuses two parameters of one path', () => {
+    const net = nn.graph([
+      ['a', nn.sequential(['b', nn.linear(3)])],
+      ['a.b', nn.linear(3)],
+    ])
+    const text = `ConfigError: model: two parameters have one path, and files could hold only one of them.
+  got       "a.b.weight" twice
+  expected  a path of its own for every parameter
+  fix       rename a layer: in nn.graph, "a.b" is also the path of a layer "b" inside "a"`
+    expect(errorText(() => init(net, { input: [3] }))).toBe(text)
+    expect(errorText(() => describeNet(net, [3]))).toBe(text)
   })
 
   it.each<[string, () => nn.Layer]>([

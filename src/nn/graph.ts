@@ -1,4 +1,4 @@
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, checkOptions } from '../base/errors.ts'
 import type { Tensor } from '../tensor/index.ts'
 import { type Joined, joinReported, type Layer } from './layer.ts'
 
@@ -78,6 +78,7 @@ function check(layers: readonly Named[], { inputs = {}, output }: GraphOptions):
  * )
  */
 export function graph(layers: readonly Named[], options: GraphOptions = {}): Layer {
+  checkOptions('nn.graph', options, ['inputs', 'output'])
   check(layers, options)
   const wires = wiresOf(layers, options.inputs ?? {})
   const output = options.output ?? layers[layers.length - 1][0]

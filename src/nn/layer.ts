@@ -1,7 +1,7 @@
 /** The contract of a layer: a description that can be written down, and that builds itself for an input shape. */
-import { ShapeError } from '../base/errors.ts'
+import { JuanjiError, type Problem, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape } from '../base/shape.ts'
-import { type Parameter, type State, type Tensor, within } from '../tensor/index.ts'
+import { type Parameter, type State, type Tensor, tensor, within } from '../tensor/index.ts'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
@@ -64,12 +64,17 @@ export interface Through<V> {
 export interface LayerCost {
   /** For one sample, forward. */
   readonly multiplyAdds: number
-  /** Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. */
+  /**
+   * Kernel and stride along the spatial axes, for receptive fields; undefined where windows play no part. Strides of layers
+   * that enlarge are below 1.
+   */
   readonly window?: {
     readonly kernelSize: readonly number[]
     readonly stride: readonly number[]
     readonly dilation: readonly number[]
   }
+  /** Whether what comes out depends on all places along the first axis: a global pool. Default false. */
+  readonly seesAll?: boolean
   /**
    * Whether training keeps nothing of it: its result takes the place of what arrives, as with a view, or with an
    * activation whose gradient reads the result alone. Default false.
@@ -227,6 +232,23 @@ export function joinReported(scope: Scope, layer: Layer, inputs: readonly Shape[
   const parts = holds ? { layers: inside, ...routes } : {}
   scope.observe({ path, type, input, output: built.output, ...count, ...own, ...parts })
   return built
+}
+
+/** A stand-in: a shape without values of its own. */
+export const standIn = (shape: Shape): Tensor => tensor([0]).broadcastTo(shape)
+
+/**
+ * The shape that an op gives, without the batch, asked with stand-ins while a layer is built. What the op refuses is told
+ * with the path of the layer.
+ */
+export function tried(scope: Scope, type: string, run: () => Tensor): Shape {
+  try {
+    return run().shape.slice(1)
+  } catch (error) {
+    if (!(error instanceof JuanjiError)) throw error
+    const Kind = error.constructor as new (problem: Problem) => JuanjiError
+    throw new Kind({ ...error.problem, where: where(scope, type) })
+  }
 }
 
 /** `"stage1.0.conv1"` for messages; the type alone where there is no path. */

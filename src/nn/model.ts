@@ -78,9 +78,27 @@ function initialize(initializer: Initializer, seed: number, path: string): Fill 
   }
 }
 
+/** Refuses a path that was there before: two values of one path have one place in files. */
+function claiming(): (path: string) => void {
+  const taken = new Set<string>()
+  return (path) => {
+    if (taken.has(path)) {
+      throw new ConfigError({
+        where: 'model',
+        what: 'two parameters have one path, and files could hold only one of them',
+        got: `"${path}" twice`,
+        expected: 'a path of its own for every parameter',
+        fix: 'rename a layer: in nn.graph, "a.b" is also the path of a layer "b" inside "a"',
+      })
+    }
+    taken.add(path)
+  }
+}
+
 /**
  * Brings a net's parameters into being for samples of a shape.
  * @throws ShapeError when some layer can't take what arrives at it; the message names the layer's path
+ * @throws ConfigError when two parameters have one path
  * @example
  * const model = init(nn.sequential(nn.conv2d(8, 3), nn.relu(), nn.flatten(), nn.linear(10)), { input: [28, 28, 1], seed: 1 })
  */
@@ -89,6 +107,7 @@ export function init(net: Layer, options: InitOptions): Model {
   const parameters: Parameter[] = []
   const states: State[] = []
   const mode = { training: true }
+  const claim = claiming()
   const random = new State('random', [2], Int32Array.of(seed ^ hashString('training'), 0), 'i32')
   const scope = (path: string): Scope => {
     const at = (name: string) => (path === '' ? name : `${path}.${name}`)
@@ -98,12 +117,14 @@ export function init(net: Layer, options: InitOptions): Model {
       child: (name) => scope(at(name)),
       training: () => guarded(() => mode.training),
       parameter(name, shape, initializer, { decays } = {}) {
+        claim(at(name))
         const values = () => initialize(initializer, seed, at(name))
         const parameter = new Parameter(at(name), shape, values, decays)
         parameters.push(parameter)
         return parameter
       },
       state(name, shape, value) {
+        claim(at(name))
         const state = new State(at(name), shape, () => (into) => into.fill(value))
         states.push(state)
         return state
@@ -252,20 +273,25 @@ export function dryScope(
   path: string,
   trainable: (path: string) => boolean = () => true,
   observe?: Scope['observe'],
+  claim: (path: string) => void = () => {},
 ): Scope {
   const empty = new Float32Array(0)
   const at = (name: string) => (path === '' ? name : `${path}.${name}`)
   return {
     path,
     stream: 0,
-    child: (name) => dryScope(at(name), trainable, observe),
+    child: (name) => dryScope(at(name), trainable, observe, claim),
     training: () => false,
     parameter(name, shape) {
+      claim(at(name))
       const parameter = new Parameter(at(name), shape, empty)
       parameter.trainable = trainable(at(name))
       return parameter
     },
-    state: (name, shape) => new State(at(name), shape, empty),
+    state(name, shape) {
+      claim(at(name))
+      return new State(at(name), shape, empty)
+    },
     randomKey: () => tensor(Int32Array.of(0, 0)),
     ...(observe === undefined ? {} : { observe }),
   }
@@ -275,6 +301,7 @@ export function dryScope(
  * What every layer is and costs, without making any parameter.
  * @param options trainable: whether the parameter at a path is trained; default: all are
  * @throws ShapeError when some layer can't take what arrives at it
+ * @throws ConfigError when two parameters have one path
  */
 export function describe(
   net: Layer,
@@ -282,7 +309,7 @@ export function describe(
   options: { readonly trainable?: (path: string) => boolean } = {},
 ): Description {
   const found: LayerReport[] = []
-  const scope = dryScope('', options.trainable, (report) => found.push(report))
+  const scope = dryScope('', options.trainable, (report) => found.push(report), claiming())
   const { output } = buildReported(scope, net, input)
   const [root] = found
   const leaves = (report: LayerReport): readonly LayerReport[] => report.layers?.flatMap(leaves) ?? [report]

@@ -1,7 +1,7 @@
-import { ShapeError } from '../base/errors.ts'
+import { checkOptions, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { avgPool as avgPoolOf, maxPool as maxPoolOf, type Tensor } from '../tensor/index.ts'
-import { type Json, type Layer, where } from './layer.ts'
+import { type Json, type Layer, standIn, tried, where } from './layer.ts'
 import { type Padding, perAxis, windowExtents } from './window.ts'
 
 /** Extent of a window: one number, or one a spatial axis. */
@@ -30,6 +30,8 @@ const axes = [
   '[depth, height, width, channels], each',
 ]
 
+const optionNames = ['stride', 'padding', 'dilation', 'ceil']
+
 function pool(
   type: string,
   rank: 1 | 2 | 3,
@@ -38,6 +40,7 @@ function pool(
   apply: (x: Tensor, options: AvgPoolLayerOptions & { kernelSize: readonly number[] }) => Tensor,
 ): Layer {
   const kernelSize = perAxis(size, rank)
+  checkOptions(`nn.${type}`, options, [...optionNames, ...(type.startsWith('avg') ? ['countIncludePad'] : [])])
   const { stride = kernelSize, dilation = 1, padding = 0 } = options
   return {
     type,
@@ -56,7 +59,8 @@ function pool(
           fix: 'use a smaller window, or fewer pools before this layer',
         })
       }
-      return { output: [...extents, input[rank]], apply: (x) => apply(x, { ...options, kernelSize }) }
+      const run = (x: Tensor) => apply(x, { ...options, kernelSize })
+      return { output: tried(scope, type, () => run(standIn([1, ...input]))), apply: run }
     },
     cost: () => ({
       multiplyAdds: 0,
@@ -90,6 +94,7 @@ function globalPool(
   options: GlobalPoolOptions,
   reduce: (x: Tensor, axes: number[], options: { keepDims: boolean }) => Tensor,
 ): Layer {
+  checkOptions(`nn.${type}`, options, ['keepDims'])
   const { keepDims = false } = options
   return {
     type,
@@ -103,6 +108,7 @@ function globalPool(
           { keepDims },
         ),
     }),
+    cost: () => ({ multiplyAdds: 0, seesAll: true }),
   }
 }
 

@@ -1,5 +1,5 @@
 /** Values rounded to the steps of a narrow integer and back, as quantised networks have them between layers. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { sampleAxis } from './arrange.ts'
@@ -30,7 +30,9 @@ export interface QuantizeOptions extends DequantizeOptions {
   readonly type?: QuantizedType
 }
 
-function check(type: string, { scale, zeroPoint = 0 }: DequantizeOptions): void {
+function check(type: string, options: DequantizeOptions, more: readonly string[] = []): void {
+  checkOptions(`nn.${type}`, options, ['scale', 'zeroPoint', 'axis', ...more])
+  const { scale, zeroPoint = 0 } = options
   const [scales, zeros] = [scale, zeroPoint].map((value): readonly number[] =>
     typeof value === 'number' ? [value] : (value ?? []),
   )
@@ -82,7 +84,7 @@ function written(options: QuantizeOptions): { [name: string]: Json } {
  */
 export function quantize(options: QuantizeOptions): Layer {
   const { scale, zeroPoint = 0, axis = -1, type = 'u8' } = options
-  check('quantize', options)
+  check('quantize', options, ['type'])
   if (!Object.hasOwn(ranges, type)) {
     throw new ConfigError({
       where: 'nn.quantize',

@@ -1,5 +1,5 @@
 /** One value from many, along axes of a sample: the batch is not counted. */
-import { ConfigError, didYouMean } from '../base/errors.ts'
+import { ConfigError, checkOptions, didYouMean } from '../base/errors.ts'
 import type { Shape } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { sampleAxis } from './arrange.ts'
@@ -22,6 +22,13 @@ function product(x: t.Tensor, axes: readonly number[], { keepDims }: { readonly 
   return keepDims ? all : all.reshape(x.shape.filter((_, axis) => !axes.includes(axis)))
 }
 
+/** Of zeros the length is 0 and so is the gradient; that of the root would be infinite. */
+function length(x: t.Tensor, axes: readonly number[], options: { readonly keepDims: boolean }): t.Tensor {
+  const squares = x.square().sum(axes, options)
+  const none = squares.equal(0)
+  return t.where(none, 0, t.sqrt(t.where(none, 1, squares)))
+}
+
 const reductions = {
   sum: (x, axes, options) => x.sum(axes, options),
   mean: (x, axes, options) => x.mean(axes, options),
@@ -29,7 +36,7 @@ const reductions = {
   min: (x, axes, options) => x.min(axes, options),
   prod: product,
   l1: (x, axes, options) => x.abs().sum(axes, options),
-  l2: (x, axes, options) => x.square().sum(axes, options).sqrt(),
+  l2: length,
   sumSquare: (x, axes, options) => x.square().sum(axes, options),
   logSum: (x, axes, options) => x.sum(axes, options).log(),
   logSumExp: (x, axes, options) => t.logsumexp(x, axes, options),
@@ -59,6 +66,7 @@ export function reduce(op: ReductionName, axes: readonly number[], options: Redu
       fix: didYouMean(op, names),
     })
   }
+  checkOptions('nn.reduce', options, ['keepDims'])
   const { keepDims = false } = options
   const apply: Reduction = reductions[op]
   return {
@@ -69,11 +77,13 @@ export function reduce(op: ReductionName, axes: readonly number[], options: Redu
       const over = at.map((axis) => axis + 1)
       return { output: reduced(input, at, keepDims), apply: (x) => apply(x, over, { keepDims }) }
     },
+    cost: (input) => ({ multiplyAdds: 0, seesAll: axes.some((axis) => axis === 0 || axis === -input.length) }),
   }
 }
 
 function place(type: string, find: (x: t.Tensor, axis: number) => t.Tensor) {
   return (axis = -1, options: ReduceLayerOptions = {}): Layer => {
+    checkOptions(`nn.${type}`, options, ['keepDims'])
     const { keepDims = false } = options
     return {
       type,
@@ -83,6 +93,7 @@ function place(type: string, find: (x: t.Tensor, axis: number) => t.Tensor) {
         const at = sampleAxis(scope, type, axis, input) + 1
         return { output, apply: (x) => find(x, at).reshape([x.shape[0], ...output]) }
       },
+      cost: (input) => ({ multiplyAdds: 0, seesAll: axis === 0 || axis === -input.length }),
     }
   }
 }

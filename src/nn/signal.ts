@@ -1,5 +1,5 @@
 /** Fourier transforms as layers, for networks that begin with the signal itself. They have no parameters. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
 import { sampleAxis } from './arrange.ts'
@@ -42,6 +42,7 @@ const binsOf = (length: number, onesided: boolean): number => (onesided ? Math.f
  * @throws ConfigError
  */
 export function dft(options: t.DftOptions = {}): Layer {
+  checkOptions('nn.dft', options, ['axis', 'length', 'inverse', 'onesided'])
   count('dft', 'length', options.length)
   const { axis = -2, onesided = false } = options
   return {
@@ -63,9 +64,11 @@ export function dft(options: t.DftOptions = {}): Layer {
       const output = input.map((extent, i) => (i === at ? bins : i === input.length - 1 ? 2 : extent))
       return { output, apply: (x) => t.dft(x, { ...options, axis: at + 1 }) }
     },
-    cost: (input, output) => ({
-      multiplyAdds: (sizeOf(input) * sizeOf(output)) / Math.max(1, sizeOf(input.slice(0, -2))),
-    }),
+    cost(input, output) {
+      const at = axis < 0 ? axis + input.length : axis
+      const length = options.length ?? input[at]
+      return { multiplyAdds: sizeOf(output) * length * input[input.length - 1], seesAll: at === 0 }
+    },
   }
 }
 
@@ -79,6 +82,7 @@ export interface StftLayerOptions extends Omit<t.StftOptions, 'window'> {
  * @throws ConfigError
  */
 export function stft(options: StftLayerOptions): Layer {
+  checkOptions('nn.stft', options, ['frameLength', 'frameStep', 'window', 'onesided'])
   const { frameStep, window, onesided = true } = options
   const frame = options.frameLength ?? window?.length ?? 0
   count('stft', 'frameLength', frame)
@@ -100,6 +104,9 @@ export function stft(options: StftLayerOptions): Layer {
       }
       return { output: [frames, binsOf(frame, onesided), 2], apply: (x) => t.stft(x, options) }
     },
-    cost: (input, output) => ({ multiplyAdds: sizeOf(output) * frame * input[1] }),
+    cost: (input, output) => ({
+      multiplyAdds: sizeOf(output) * frame * input[1],
+      window: { kernelSize: [frame], stride: [frameStep], dilation: [1] },
+    }),
   }
 }

@@ -1,8 +1,8 @@
 /** Layers that move pixels: borders, other sizes, blocks of pixels as channels. None has parameters. */
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
-import { type Json, type Layer, where } from './layer.ts'
+import { type Json, type Layer, standIn, tried, where } from './layer.ts'
 
 export interface PadOptions {
   /** Default `'constant'`. */
@@ -17,6 +17,7 @@ export interface PadOptions {
  * @throws ConfigError on numbers below 0 or an unknown mode
  */
 export function pad(pads: readonly (readonly [number, number])[], options: PadOptions = {}): Layer {
+  checkOptions('nn.pad', options, ['mode', 'value'])
   const { mode = 'constant', value = 0 } = options
   const known = ['constant', 'edge', 'reflect', 'wrap']
   const whole = pads.every((pair) => pair.length === 2 && pair.every((count) => Number.isInteger(count) && count >= 0))
@@ -42,14 +43,17 @@ export function pad(pads: readonly (readonly [number, number])[], options: PadOp
           fix: 'give [0, 0] for axes that stay as they are',
         })
       }
-      return {
-        output: input.map((extent, axis) => pads[axis][0] + extent + pads[axis][1]),
-        apply: (x) => t.pad(x, [[0, 0], ...pads], mode === 'constant' ? value : mode),
-      }
+      const apply = (x: t.Tensor) => t.pad(x, [[0, 0], ...pads], mode === 'constant' ? value : mode)
+      return { output: tried(scope, 'pad', () => apply(standIn([1, ...input]))), apply }
     },
     cost: () => ({ multiplyAdds: 0 }),
   }
 }
+
+const resizeNames = [
+  ...['size', 'scale', 'mode', 'coordinates', 'nearestRounding'],
+  ...['cubicCoefficient', 'excludeOutside', 'antialias'],
+]
 
 /**
  * Other extents along the spatial axes: nearest, linear or cubic, as ONNX's Resize.
@@ -59,6 +63,7 @@ export function pad(pads: readonly (readonly [number, number])[], options: PadOp
  * nn.resize({ scale: 2, mode: 'linear' })
  */
 export function resize(options: t.ResizeOptions): Layer {
+  checkOptions('nn.resize', options, resizeNames)
   if (options.size === undefined && options.scale === undefined) {
     throw new ConfigError({
       where: 'nn.resize',
@@ -71,22 +76,33 @@ export function resize(options: t.ResizeOptions): Layer {
   return {
     type: 'resize',
     options: Object.fromEntries(given) as { [name: string]: Json },
-    build: (scope, input) => ({
-      output: resized(where(scope, 'resize'), input, options),
-      apply: (x) => t.resize(x, options),
-    }),
-    cost: (input, output) => ({
-      multiplyAdds:
-        (options.mode ?? 'nearest') === 'nearest'
-          ? 0
-          : sizeOf(output) *
-            input.slice(0, -1).reduce((sum, extent, i) => sum + (extent === output[i] ? 0 : extent), 0),
-    }),
+    build(scope, input) {
+      checkRank(where(scope, 'resize'), input)
+      const apply = (x: t.Tensor) => t.resize(x, options)
+      return { output: tried(scope, 'resize', () => apply(standIn([1, ...input]))), apply }
+    },
+    cost(input, output) {
+      const { mode = 'nearest', antialias = false } = options
+      const strides = input.slice(0, -1).map((extent, axis) => extent / output[axis])
+      const taps = { nearest: 1, linear: 2, cubic: 4 }[mode]
+      return {
+        multiplyAdds:
+          mode === 'nearest'
+            ? 0
+            : sizeOf(output) *
+              input.slice(0, -1).reduce((sum, extent, i) => sum + (extent === output[i] ? 0 : extent), 0),
+        window: {
+          kernelSize: strides.map((s) => (s === 1 ? 1 : antialias && s > 1 ? Math.ceil(taps * s) : taps)),
+          stride: strides,
+          dilation: strides.map(() => 1),
+        },
+      }
+    },
   }
 }
 
-function resized(at: string, input: Shape, options: t.ResizeOptions): Shape {
-  if (input.length >= 2) return [...t.resizedExtents(input.slice(0, -1), options), input[input.length - 1]]
+function checkRank(at: string, input: Shape): void {
+  if (input.length >= 2) return
   throw new ShapeError({
     where: at,
     what: `samples have ${input.length} ${input.length === 1 ? 'axis' : 'axes'}`,
@@ -99,9 +115,11 @@ function resized(at: string, input: Shape, options: t.ResizeOptions): Shape {
 function blocks(
   type: 'depthToSpace' | 'spaceToDepth',
   block: number,
-  order: t.BlockOrder,
+  options: { readonly order?: t.BlockOrder },
   outputOf: (input: Shape) => Shape,
 ): Layer {
+  checkOptions(`nn.${type}`, options, ['order'])
+  const { order = 'DCR' } = options
   if (!Number.isInteger(block) || block < 1 || !['DCR', 'CRD'].includes(order)) {
     throw new ConfigError({
       where: `nn.${type}`,
@@ -130,7 +148,13 @@ function blocks(
       }
       return { output, apply: (x) => (type === 'depthToSpace' ? t.depthToSpace : t.spaceToDepth)(x, block, order) }
     },
-    cost: () => ({ multiplyAdds: 0 }),
+    cost() {
+      const [kernel, stride] = type === 'depthToSpace' ? [1, 1 / block] : [block, block]
+      return {
+        multiplyAdds: 0,
+        window: { kernelSize: [kernel, kernel], stride: [stride, stride], dilation: [1, 1] },
+      }
+    },
   }
 }
 
@@ -143,11 +167,11 @@ function blocks(
  */
 export function depthToSpace(block: number, options: { readonly order?: t.BlockOrder } = {}): Layer {
   const outputOf = ([height, width, channels]: Shape) => [height * block, width * block, channels / (block * block)]
-  return blocks('depthToSpace', block, options.order ?? 'DCR', outputOf)
+  return blocks('depthToSpace', block, options, outputOf)
 }
 
 /** Undoes {@link depthToSpace}: blocks of pixels become channels. @throws ConfigError */
 export function spaceToDepth(block: number, options: { readonly order?: t.BlockOrder } = {}): Layer {
   const outputOf = ([height, width, channels]: Shape) => [height / block, width / block, channels * block * block]
-  return blocks('spaceToDepth', block, options.order ?? 'DCR', outputOf)
+  return blocks('spaceToDepth', block, options, outputOf)
 }

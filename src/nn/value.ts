@@ -1,10 +1,11 @@
+import { checkOptions } from '../base/errors.ts'
 import { type Shape, sizeOf } from '../base/shape.ts'
 import { joiningLayer, type Layer } from './layer.ts'
 
 export interface ValueOptions {
   /** Whether training changes it: then it is a parameter, otherwise a state. Default true. */
   readonly trainable?: boolean
-  /** Default f32. Whole numbers are never trained. */
+  /** Default f32. Whole numbers are never trained; they are kept as f32, which holds all up to 2²⁴ (16,777,216). */
   readonly dtype?: 'f32' | 'i32'
 }
 
@@ -14,6 +15,7 @@ export interface ValueOptions {
  * @param shape without the batch
  */
 export function value(shape: Shape, options: ValueOptions = {}): Layer {
+  checkOptions('nn.value', options, ['trainable', 'dtype'])
   const { trainable = true, dtype = 'f32' } = options
   const size = sizeOf(shape)
   return joiningLayer({

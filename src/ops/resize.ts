@@ -100,7 +100,7 @@ export function resize(x: Node, options: ResizeOptions): Node {
 const largest = 2 ** 24
 
 /** The extents that come out of `resize`. @throws ConfigError */
-export function resizedExtents(extents: readonly number[], { size, scale }: ResizeOptions): number[] {
+function resizedExtents(extents: readonly number[], { size, scale }: ResizeOptions): number[] {
   const possible = (sizes: readonly number[]) =>
     sizes.every((extent) => Number.isInteger(extent) && extent >= 1 && extent <= largest)
   if (size !== undefined) {

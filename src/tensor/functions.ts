@@ -114,6 +114,12 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   return new Tensor(ops.softmax(x.node, axis))
 }
 
+/** What a softmax along the last axis was taken of, where `probabilities` is its result or that reshaped. */
+export function softmaxInput(probabilities: Tensor): Tensor | undefined {
+  const before = ops.softmaxInput(probabilities.node)
+  return before === undefined ? undefined : new Tensor(before)
+}
+
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
   return new Tensor(ops.logSoftmax(x.node, axis))
 }

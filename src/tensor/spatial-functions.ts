@@ -88,9 +88,6 @@ export function resize(x: Tensor, options: ResizeOptions): Tensor {
   return new Tensor(ops.resize(x.node, options))
 }
 
-/** The spatial extents that {@link resize} gives for others. @throws ConfigError */
-export const resizedExtents = ops.resizedExtents
-
 export type BlockOrder = ops.BlockOrder
 
 /** Channels become blocks of pixels: x [batch, height, width, channels · block²]. `'CRD'` is PyTorch's pixel_shuffle. */

@@ -40,6 +40,20 @@ describe.each<[string, nn.Layer[]]>([
   })
 })
 
+it.each<[string, nn.Layer[]]>([
+  ['softmax', []],
+  ['softmax and reshape', [nn.reshape([1, 3]), nn.flatten()]],
+])('learns from a sample that a net which ends in %s is sure of and wrong', async (_name, behind) => {
+  const { plain, other } = await pair(nn.softmax(), ...behind)
+  const far = Float32Array.from(x, (value) => 1000 * value)
+  const sure = arrayDataset(far, y, [5], 'f32', ['a', 'b', 'c'])
+  const options = { epochs: 2, batchSize: 12, validation: 0, seed: 1 }
+  const [expected, got] = [await fit(plain, sure, options), await fit(other, sure, options)]
+  expect(expected.epochs[0].loss).toBeGreaterThan(100)
+  for (const [i, { loss }] of expected.epochs.entries()) expect(got.epochs[i].loss / loss).toBeCloseTo(1, 5)
+  expect(got.epochs[1].loss).toBeLessThan(got.epochs[0].loss)
+})
+
 it('a softmax along another axis is no answer', () => {
   expect(nn.answerOf(nn.softmax({ axis: 0 }), [4, 3])).toBe('logits')
   expect(nn.answerOf(nn.softmax({ axis: 1 }), [4, 3])).toBe('probabilities')

@@ -4,7 +4,7 @@ import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { type Answer, answerOf } from '../nn/flow.ts'
 import type { Model } from '../nn/model.ts'
-import { type CompiledFunction, compile, crossEntropy, type Tensor, takeAlong } from '../tensor/index.ts'
+import { type CompiledFunction, compile, crossEntropy, softmaxInput, type Tensor, takeAlong } from '../tensor/index.ts'
 import { largestBatchThatFits } from './memory.ts'
 import { type Metrics, Tally } from './metrics.ts'
 
@@ -21,11 +21,12 @@ const logitLoss: Loss = (output, target) => crossEntropy(output, target)
 const probabilityLoss: Loss = (output, target) => crossEntropy(logitsOf('probabilities', output), target)
 
 /**
- * Numbers whose softmax are the probabilities of a net that gives what `answer` says: their logarithms, where a softmax is
- * part of the net. Of 0 it is that of the smallest number, so that there is always a gradient.
+ * Numbers whose softmax are the probabilities of a net that gives what `answer` says. Where a softmax ends the net, they are
+ * what it was given, so that a net that is sure and wrong learns as one without a softmax does. Where that cannot be seen
+ * (behind a dropout), they are logarithms; the tiny number is for those of 0, which have no gradient.
  */
 export function logitsOf(answer: Answer, output: Tensor): Tensor {
-  return answer === 'probabilities' ? output.maximum(1e-37).log() : output
+  return answer === 'probabilities' ? (softmaxInput(output) ?? output.add(1e-37).log()) : output
 }
 
 /** What the net of a model gives. */
