@@ -4,7 +4,7 @@ import { ConfigError, checkOptions, didYouMean, FormatError, UnsupportedError } 
 import { type Shape, sizeOf } from '../../base/shape.ts'
 import { init, type PictureNormalization } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
-import { besideModel, readExternal } from './external.ts'
+import { besideModel, isExternal, readExternal } from './external.ts'
 import { withoutFunctions } from './functions.ts'
 import { MixesSamples } from './operator.ts'
 import { type TakenPictures, takePictures } from './pictures.ts'
@@ -12,7 +12,7 @@ import { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import { type GivenValue, type GraphInput, graphInput } from './signature.ts'
 import { readTensor, typeName } from './tensors.ts'
-import { type AxisOrder, type Translated, type Translation, translate } from './translate.ts'
+import { type AxisOrder, neededNodes, type Translated, type Translation, translate } from './translate.ts'
 import { asInitializer, type Known, known } from './values.ts'
 
 export interface ImportOnnxOptions {
@@ -53,12 +53,14 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   const path = isPath ? source : bytesSource
   const bytes = isPath ? await readFile(source) : source
   const opened = openOnnx(bytes, path)
-  const external = await readExternal(
-    opened.reader,
-    opened.graph,
-    isPath ? besideModel(opened.reader) : given(path, options),
+  const open = isPath ? besideModel(opened.reader) : given(path, options)
+  const needed = neededNodes(opened.graph.node, outputOf(opened.reader, opened.graph, options))
+  const beside = await readExternal(opened.reader, opened.graph, needed, open)
+  const { translation, format, pictures } = readOnnx(
+    { ...opened, bytes: opened.bytes + beside.bytes },
+    options,
+    beside.external,
   )
-  const { translation, format, pictures } = readOnnx(opened, options, external)
   const model = init(translation.net, { input: translation.inputShape })
   for (const state of [...model.parameters, ...model.states]) {
     const weight = translation.weights.get(state.name)
@@ -106,6 +108,7 @@ export interface OpenedOnnx {
   readonly reader: MessageReader
   readonly file: Message<'Model'>
   readonly graph: Message<'Graph'>
+  /** With those of the files beside it that were read. */
   readonly bytes: number
 }
 
@@ -143,12 +146,14 @@ export function readOnnx(
   const constants = new Map<string, Known>()
   for (const tensor of graph.initializer) {
     const name = tensor.name ?? ''
-    const value = readTensor(reader, tensor, external.get(tensor))
+    // What no node takes was not read.
+    const isRead = !isExternal(tensor) || external.has(tensor)
+    const value = isRead ? readTensor(reader, tensor, external.get(tensor)) : known('float', [0], [])
     constants.set(name, asInitializer(value, name))
   }
-  const nodes = withoutFunctions(reader, graph.node, file.functions)
-  const input = inputOf(reader, graph, nodes, constants, options)
   const output = outputOf(reader, graph, options)
+  const nodes = withoutFunctions(reader, neededNodes(graph.node, output), file.functions)
+  const input = inputOf(reader, graph, nodes, constants, options)
   const taken = takePictures({ ...graph, node: nodes }, constants, input.name)
   const left = taken?.graph.node ?? nodes
   const of: Translated = { reader, graph, nodes: left, opset, constants, input, output, external, bytes }

@@ -58,7 +58,9 @@ export interface Context {
   /** The batch that the file declares; undefined where it is open. */
   readonly declaredBatch: number | undefined
   /** Takes from the memory that constants may be computed into. @throws FormatError when there is none left */
-  allocate(elements: number): void
+  allocate(elements: number, bytesEach?: number): void
+  /** Notes that a node has an initializer as its weight. */
+  takesWeight(initializer: string, node: object): void
   /** The operators of the nodes that take a value. */
   usersOf(name: string): readonly string[]
   /** Raw data of tensors that lie in other files. */
@@ -163,6 +165,7 @@ export class NodeReader {
     const shape = value.dims
     const held = dtype === 'f32' ? 'f32' : 'i32'
     const name = value.initializer === undefined ? `${this.name}.constant` : Names.ofValue(value.initializer)
+    if (trainable) this.context.takesWeight(value.initializer, this.node)
     const layer = nn.value(shape, { ...(trainable ? {} : { trainable }), dtype: held })
     const made = this.network.add(name, layer, [], { value: () => this.floats32(value) })
     const atoms = shape.filter((extent) => extent !== 1)
@@ -219,6 +222,7 @@ export class NodeReader {
 
   /** A weight with its axes in another order: what stood at axis `order[i]` stands at axis i. */
   turned(value: Known, order: readonly number[], extents: readonly number[] = value.dims, times = 1): Weight {
+    if (value.initializer !== undefined) this.context.takesWeight(value.initializer, this.node)
     return () => {
       const values = turned(this.floats32(value), extents, order)
       return times === 1 ? values : values.map((item) => item * times)

@@ -84,6 +84,7 @@ export function dense(
 }
 
 function biasOf(node: NodeReader, bias: Known, features: number, scale: number) {
+  if (bias.initializer !== undefined) node.context.takesWeight(bias.initializer, node.node)
   return () => {
     const values = node.floats32(bias)
     return Float32Array.from({ length: features }, (_, i) => scale * values[values.length === 1 ? 0 : i])
