@@ -66,6 +66,8 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     const weight = translation.weights.get(state.name)
     if (weight === undefined) throw new FormatError({ where: path, what: `nothing fills '${state.name}'` })
     await state.load(weight())
+    // What was decoded or turned for it is not needed any more.
+    translation.weights.delete(state.name)
   }
   model.eval()
   model.pictures = pictures

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encodeCase, type NodeCase, w } from '../../../test/onnx-judge.ts'
+import { constant, encodeCase, type NodeCase, scalar, w } from '../../../test/onnx-judge.ts'
 import type { JuanjiError } from '../../base/errors.ts'
 import { importOnnx } from './import.ts'
 import { MessageReader } from './read-message.ts'
@@ -108,5 +108,32 @@ describe('a weight that many nodes use', () => {
     ).toBe(`FormatError: ONNX model: weights and constants take absurdly much memory (at byte offset 4195593).
   expected  at most 117455980 bytes, 12 for each of the file and 67108864 more
   fix       export the model with a weight of its own for every node`)
+  })
+})
+
+describe('weights that are computed first', () => {
+  it('take little more than the weights: quantised ones of many megabytes come in', async () => {
+    const extent = 4224
+    const weight = constant('int8', [1, extent, extent], [])
+    const bytes = changed(
+      model(
+        [1, extent],
+        [
+          { op: 'DequantizeLinear', inputs: [weight, scalar(0.5), scalar(1, 'int8')], outputs: ['a'] },
+          { op: 'Squeeze', inputs: ['a', constant('int64', [1], [0])], outputs: ['b'] },
+          { op: 'Transpose', inputs: ['b'], outputs: ['c'] },
+          { op: 'MatMul', inputs: ['x', 'c'] },
+        ],
+      ),
+      (graph) => ({
+        ...graph,
+        initializer: graph.initializer?.map((tensor, i) =>
+          i === 0 ? { ...tensor, int32Data: [], rawData: new Uint8Array(extent ** 2).fill(3, 0, extent) } : tensor,
+        ),
+      }),
+    )
+    const { model: found } = await importOnnx(bytes)
+    const values = await found.parameters[0].data()
+    expect([values[0], values[1], values[extent], values[extent + 1]]).toEqual([1, -0.5, 1, -0.5])
   })
 })

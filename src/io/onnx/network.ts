@@ -161,6 +161,8 @@ export class Network {
       if (!inRow) inputs[name] = entry.inputs
       before = name
     }
+    // The values go to whoever fills the parameters, one after the other: nothing else is to hold them.
+    this.#entries.clear()
     const last = alive[alive.length - 1]
     const isChain = Object.keys(inputs).length === 0 && layers.every(([, layer]) => (layer.arity ?? 1) === 1)
     if (isChain && last === output && alive.every((name) => !name.includes('.'))) {

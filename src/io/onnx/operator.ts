@@ -185,8 +185,9 @@ export class NodeReader {
 
   /** A constant's numbers. @throws MixesSamples where they depend on the batch */
   numbers(value: Known): number[] {
-    return Array.from({ length: value.data.length }, (_, i) => {
-      const item = value.data[i]
+    const { data } = value
+    return Array.from({ length: data.length }, (_, i) => {
+      const item = data[i]
       if (item instanceof Batches) throw this.mixes('computes with the size of the batch')
       return item
     })
@@ -202,8 +203,9 @@ export class NodeReader {
   /** A constant of one element. */
   scalar(i: number): number {
     const value = this.known(i)
-    if (value.data.length !== 1) {
-      throw this.error(`input ${i} holds ${value.data.length} numbers`, { expected: 'one number' })
+    const count = product(value.dims)
+    if (count !== 1) {
+      throw this.error(`input ${i} holds ${count} numbers`, { expected: 'one number' })
     }
     return this.numbers(value)[0]
   }
@@ -212,6 +214,7 @@ export class NodeReader {
   floats32(value: Known): Float32Array {
     const { data } = value
     if (data instanceof Float32Array) return data
+    if (ArrayBuffer.isView(data)) return Float32Array.from(data as ArrayLike<number>)
     return Float32Array.from({ length: data.length }, (_, i) => this.plain(data[i]))
   }
 
@@ -311,14 +314,22 @@ export class NodeReader {
   }
 }
 
-/** A constant made of other constants; the memory it takes is counted. */
+/**
+ * A constant made of other constants; the memory it takes is counted.
+ * @param from what it is made of: where these are plain numbers, so is it, which is small and fast
+ */
 export function computed(
   node: NodeReader,
   type: Known['type'],
   dims: readonly number[],
+  from: readonly Known[] = [],
 ): { data: Element[]; known: Known } {
   const count = product(dims)
-  node.context.allocate(count)
-  const data = new Array<Element>(count).fill(0)
+  const isPlain = from.length > 0 && from.every(({ data }) => ArrayBuffer.isView(data))
+  const isShort = isPlain && isFloat(type) && type !== 'double'
+  node.context.allocate(count, isShort ? 4 : 8)
+  const made = isShort ? new Float32Array(count) : isPlain ? new Float64Array(count) : new Array<Element>(count).fill(0)
+  // Batches are only ever written where some are among `from`.
+  const data = made as Element[]
   return { data, known: { kind: 'known', type, dims, data } }
 }

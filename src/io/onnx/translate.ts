@@ -24,7 +24,8 @@ export interface AxisOrder {
 
 export interface Translation {
   readonly net: Layer
-  readonly weights: ReadonlyMap<string, Weight>
+  /** Whoever fills the parameters may take out what is done: a weight holds what it was made of. */
+  readonly weights: Map<string, Weight>
   readonly inputShape: Shape
   readonly input: AxisOrder
   readonly output: AxisOrder
@@ -120,7 +121,7 @@ function operatorOf(
 export function translate(of: Translated, whole: boolean): Translation {
   const { reader, graph, opset, input } = of
   const order = input.order(whole)
-  const { nodes, operators } = fuse(reader, of.nodes, outputNames(graph), of.constants, (node) => constantOf(of, node))
+  const { nodes, operators } = fuse(reader, of.nodes, outputNames(graph), of.constants, constantOf.bind(undefined, of))
   const needed = neededNodes(nodes, of.output)
   const users = new Map<string, string[]>()
   for (const node of needed) {

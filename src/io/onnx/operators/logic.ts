@@ -5,7 +5,7 @@ import { foldUnary, repeatedStrides, walk } from '../fold.ts'
 import { computed, type Family, type NodeReader, type Operator } from '../operator.ts'
 import type { OnnxType } from '../schema.ts'
 import { typeName } from '../tensors.ts'
-import { Batches, dtypeOf, type Flow, isFloat, type Known, type Value } from '../values.ts'
+import { Batches, dtypeOf, type Flow, isFloat, type Known, lazily, type Value } from '../values.ts'
 import { binaryOperator, unaryOperator } from './elementwise.ts'
 
 type Compare = (a: number, b: number) => boolean
@@ -33,10 +33,11 @@ function foldChoose(node: NodeReader, inputs: readonly Known[]): Known {
     value.dims.every((extent, i) => extent === 1 || extent === dims[rank - value.dims.length + i]),
   )
   if (!fits) throw node.error('the inputs do not fit each other')
-  const { data, known } = computed(node, inputs[1].type, dims)
+  const { data, known } = computed(node, inputs[1].type, dims, inputs)
+  const [condition, yes, no] = inputs.map((value) => value.data)
   const strides = inputs.map((value) => repeatedStrides(value.dims, dims))
   walk(dims, strides, (index, [c, x, y]) => {
-    data[index] = node.plain(inputs[0].data[c]) !== 0 ? inputs[1].data[x] : inputs[2].data[y]
+    data[index] = node.plain(condition[c]) !== 0 ? yes[x] : no[y]
   })
   return known
 }
@@ -71,14 +72,15 @@ function foldCast(node: NodeReader, value: Known, type: OnnxType): Known {
     return type.startsWith('u') || low < 2 ** (bits - 1) ? low : low - 2 ** bits
   }
   const convert = (x: number) => (type === 'bool' ? Number(x !== 0) : float ? x : wrap(Math.trunc(x)))
-  const { data, known } = computed(node, type, value.dims)
+  // A float of another width is the same weight.
+  if (float && isFloat(value.type)) return lazily(type, value.dims, () => value.data, value.initializer)
+  const { data, known } = computed(node, type, value.dims, [value])
+  const from = value.data
   for (let i = 0; i < data.length; i++) {
-    const item = value.data[i]
+    const item = from[i]
     data[i] = item instanceof Batches ? item : convert(item)
   }
-  // A float of another width is the same weight.
-  const same = value.initializer !== undefined && float && isFloat(value.type)
-  return same ? { ...known, initializer: value.initializer } : known
+  return known
 }
 
 function likeType(node: NodeReader): OnnxType {
