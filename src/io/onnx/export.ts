@@ -15,6 +15,7 @@ import { infoOf, type OnnxGraph, type Value, withOpset } from './export/graph.ts
 import { exporters } from './export/layers.ts'
 import { axisOf, channelsFirst, natural, orderOf, sampleShape } from './export/layout.ts'
 import { addPreprocessing, type Preprocessing } from './export/preprocessing.ts'
+import { metadataOf } from './metadata.ts'
 import type { MessageInit } from './schema.ts'
 import { collect, encodeModel, type Stream, type TensorStream } from './write.ts'
 
@@ -30,7 +31,11 @@ export interface OnnxExportOptions {
    * signals that go into a layer such as conv1d; tokens and rows of features as they are.
    */
   readonly inputLayout?: 'channels-first' | 'channels-last'
-  /** What the graph itself does with what comes in: then it takes bytes, or values of another range. Default: nothing. */
+  /**
+   * What the graph itself does with what comes in: then it takes bytes, or values of another range. Default: nothing; what
+   * the model's `pictures` are normalised with then becomes the metadata `pictures`, JSON of scale, mean and std:
+   * (byte · scale - mean) / std is what the graph takes.
+   */
   readonly preprocessing?: Preprocessing
   /** Names of the classes by number; they become the metadata `classes`, a JSON list. */
   readonly classes?: readonly string[]
@@ -194,7 +199,7 @@ function partsOf(model: Model, options: OnnxExportOptions): Parts {
   }
   return withOpset(opset, options.opset !== undefined, (graph) => {
     const { inputs, outputs } = buildGraph(graph, model, options)
-    const metadataProps = classes === undefined ? [] : [{ key: 'classes', value: JSON.stringify(classes) }]
+    const metadataProps = metadataOf(classes, options.preprocessing === undefined ? model.pictures : undefined)
     return {
       model: {
         irVersion: irVersion(graph.opset),

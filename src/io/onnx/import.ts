@@ -6,6 +6,7 @@ import { init, type PictureNormalization } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { besideModel, isExternal, readExternal } from './external.ts'
 import { withoutFunctions } from './functions.ts'
+import { classesOf, picturesOf } from './metadata.ts'
 import { MixesSamples } from './operator.ts'
 import { type TakenPictures, takePictures } from './pictures.ts'
 import { MessageReader } from './read-message.ts'
@@ -80,18 +81,6 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   }
 }
 
-/** Class names, where the file was written with them: a JSON list under `classes`. */
-function classesOf(file: Message<'Model'>): { classes?: readonly string[] } {
-  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
-  try {
-    const classes: unknown = JSON.parse(text ?? '')
-    return Array.isArray(classes) && classes.every((name) => typeof name === 'string') ? { classes } : {}
-  } catch {
-    // Other programs may keep something else under this name.
-    return {}
-  }
-}
-
 /** Opens files that a caller has handed over. */
 function given(path: string, { files = {} }: ImportOnnxOptions) {
   return async (location: string) => {
@@ -127,7 +116,7 @@ export interface ReadOnnx {
   readonly translation: Translation
   /** For people. */
   readonly format: string
-  /** What becomes of pictures, where the graph takes bytes. */
+  /** What becomes of pictures, where the graph takes bytes or the file says so. */
   readonly pictures: PictureNormalization | undefined
 }
 
@@ -169,12 +158,14 @@ export function readOnnx(
   return {
     translation: { ...translation, notes },
     format: formatOf(file, opset),
-    pictures: taken?.pictures ?? bytesAsTheyAre(input),
+    pictures:
+      taken?.pictures ??
+      (input.bytes ? bytesAsTheyAre : input.dtype === 'f32' ? picturesOf(file, translation.inputShape) : undefined),
   }
 }
 
 /** A model scales bytes to 0 … 1 on entry; this takes it back. */
-const bytesAsTheyAre = ({ bytes }: GraphInput) => (bytes ? { mean: 0, std: 1 / 255 } : undefined)
+const bytesAsTheyAre: PictureNormalization = { mean: 0, std: 1 / 255 }
 
 function notesOfBytes({ bytes }: GraphInput, taken: TakenPictures | undefined): string[] {
   if (taken === undefined) return bytes ? ['input of bytes: u8 as it is, or f32 from 0 to 255'] : []
