@@ -52,14 +52,26 @@ function typeOf(node: NodeReader, number: number | undefined): OnnxType {
   return type
 }
 
-const limits: Partial<Record<OnnxType, number>> = { uint8: 8, uint16: 16, int8: 8, int16: 16 }
+/** Bits of the types that are held in wider ones. */
+const limits: Partial<Record<OnnxType, number>> = { uint4: 4, uint8: 8, uint16: 16, int4: 4, int8: 8, int16: 16 }
 
 function cast(node: NodeReader, type: OnnxType): Flow {
   const flow = node.flow(0)
   const to = dtypeOf(type)
-  if (flow.dtype === to) return flow
-  const made = node.pointwise(flow, nn.cast(to), to)
-  return made
+  const whole = flow.dtype === to ? flow : node.pointwise(flow, nn.cast(to), to)
+  const bits = limits[type]
+  return bits === undefined || flow.dtype === 'bool' ? whole : wrapped(node, whole, bits, type.startsWith('u'))
+}
+
+/**
+ * The lowest bits of whole numbers, as ONNX Runtime keeps them: as the highest bits of an i32, where products wrap, they
+ * are few enough for a float, which shifts them back with their sign. What becomes of floats beyond the type ONNX leaves
+ * open: here they lose what is behind the point, then they wrap.
+ */
+function wrapped(node: NodeReader, flow: Flow, bits: number, isUnsigned: boolean): Flow {
+  const high = node.pointwise(flow, nn.scalar('mul', 2 ** (32 - bits)))
+  const back = node.pointwise(node.pointwise(high, nn.cast('f32'), 'f32'), nn.scalar('mul', 2 ** (bits - 32)))
+  return node.pointwise(isUnsigned ? node.pointwise(back, nn.scalar('mod', 2 ** bits)) : back, nn.cast('i32'), 'i32')
 }
 
 function foldCast(node: NodeReader, value: Known, type: OnnxType): Known {
