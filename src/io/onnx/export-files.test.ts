@@ -119,6 +119,20 @@ describe('options', () => {
     expectClose(await theirs(bytes, x, shape), expected)
   })
 
+  it.each([
+    ['softmax', ['Softmax']],
+    ['logSoftmax', ['LogSoftmax', 'Exp']],
+  ] as const)('softmax of a model that ends in %s', async (ending, expected) => {
+    const net = nn.sequential(nn.flatten(), nn.linear(4), nn[ending]())
+    const model = init(net, { input, seed: 2 }).eval()
+    const bytes = await exportOnnx(model, { softmax: true, inputLayout: 'channels-last' })
+    expect(typesOf(bytes)?.slice(-expected.length)).toEqual(expected)
+    const found = await theirs(bytes, floats)
+    const own = await ours(model, floats)
+    expectClose(found, ending === 'softmax' ? own : own.map(Math.exp))
+    expect(found.slice(0, 4).reduce((a, b) => a + b)).toBeCloseTo(1)
+  })
+
   it.each([13, 17, 18, 20, 21, 22])('every kind of norm and of reduction in opset %i', async (opset) => {
     const net = nn.sequential(
       ['conv', nn.conv2d(8, 3)],

@@ -8,13 +8,14 @@ import { openFileAtomic } from '#platform'
 import { ConfigError, checkOptions, checkRange, UnsupportedError } from '../../base/errors.ts'
 import { sameShape } from '../../base/shape.ts'
 import { version } from '../../base/version.ts'
-import { type FlowStep, followLayers } from '../../nn/index.ts'
+import { answerOf, type FlowStep, followLayers } from '../../nn/index.ts'
 import type { Model } from '../../nn/model.ts'
 import type { ExportStep, OnnxExporter } from './export/exporter.ts'
 import { infoOf, type OnnxGraph, type Value, withOpset } from './export/graph.ts'
 import { exporters } from './export/layers.ts'
 import { axisOf, channelsFirst, natural, orderOf, sampleShape } from './export/layout.ts'
 import { addPreprocessing, type Preprocessing } from './export/preprocessing.ts'
+import { metadataOf } from './metadata.ts'
 import type { MessageInit } from './schema.ts'
 import { collect, encodeModel, type Stream, type TensorStream } from './write.ts'
 
@@ -30,11 +31,18 @@ export interface OnnxExportOptions {
    * signals that go into a layer such as conv1d; tokens and rows of features as they are.
    */
   readonly inputLayout?: 'channels-first' | 'channels-last'
-  /** What the graph itself does with what comes in: then it takes bytes, or values of another range. Default: nothing. */
+  /**
+   * What the graph itself does with what comes in: then it takes bytes, or values of another range. Default: nothing; what
+   * the model's `pictures` are normalised with then becomes the metadata `pictures`, JSON of scale, mean and std:
+   * (byte · scale - mean) / std is what the graph takes.
+   */
   readonly preprocessing?: Preprocessing
   /** Names of the classes by number; they become the metadata `classes`, a JSON list. */
   readonly classes?: readonly string[]
-  /** Whether probabilities come out: a softmax along the last axis, the channels. Default false. */
+  /**
+   * Whether probabilities come out: a softmax along the last axis, the channels. Default false. A model that ends in a
+   * softmax gets no second one, and behind a logSoftmax there is an Exp.
+   */
   readonly softmax?: boolean
   /** Exporters of layers of your own, by type; they go before the ones that are there. */
   readonly exporters?: Readonly<Record<string, OnnxExporter>>
@@ -193,7 +201,7 @@ function partsOf(model: Model, options: OnnxExportOptions): Parts {
   }
   return withOpset(opset, options.opset !== undefined, (graph) => {
     const { inputs, outputs } = buildGraph(graph, model, options)
-    const metadataProps = classes === undefined ? [] : [{ key: 'classes', value: JSON.stringify(classes) }]
+    const metadataProps = metadataOf(classes, options.preprocessing === undefined ? model.pictures : undefined)
     return {
       model: {
         irVersion: irVersion(graph.opset),
@@ -231,7 +239,7 @@ function buildGraph(
   const turned = type !== 'int32' && inputShape.length > 2 ? graph.channelsFirst(input, 'input') : input
   const start = preprocessing === undefined ? turned : addPreprocessing(graph, turned, preprocessing, model.pictures)
   const net = followLayers(model.net, inputShape, start, (step) => exportStep(graph, model, step, options))
-  const last = options.softmax === true ? probabilities(graph, net) : net
+  const last = options.softmax === true ? probabilities(graph, model, net) : net
   const output = finish(graph, last, input)
   graph.prune(output.name)
   return { inputs: [infoOf(input)], outputs: [infoOf(output)] }
@@ -291,8 +299,11 @@ function exportStep(graph: OnnxGraph, model: Model, step: FlowStep<Value>, optio
   return exporter(context)
 }
 
-/** Along the channels, in whatever order they lie. */
-function probabilities(graph: OnnxGraph, value: Value): Value {
+/** Along the channels, in whatever order they lie; nothing where probabilities come out anyway. */
+function probabilities(graph: OnnxGraph, { net, inputShape }: Model, value: Value): Value {
+  const answer = answerOf(net, inputShape)
+  if (answer === 'probabilities') return value
+  if (answer === 'logProbabilities') return graph.value('probabilities', 'Exp', [graph.use(value)], {}, value)
   const last = sampleShape(value.layout).length - 1
   const x = axisOf(value.layout, last) < 0 ? graph.plain(value, 'probabilities').value : value
   return graph.value('probabilities', 'Softmax', [graph.use(x)], { axis: axisOf(x.layout, last) + 1 }, x)

@@ -8,12 +8,13 @@ import { shortName } from './values.ts'
 /** Opens a file by its location in the folder. */
 type Open = (location: string) => Promise<RangeReader>
 
-const isExternal = (tensor: TensorMessage): boolean => tensor.dataLocation === 1
+export const isExternal = (tensor: TensorMessage): boolean => tensor.dataLocation === 1
 
-/** All tensors of a graph; those of graphs inside nodes are not read anyway. */
-function tensorsOf(graph: Message<'Graph'>): TensorMessage[] {
-  const constants = graph.node.flatMap((node) => node.attribute.flatMap(({ t }) => (t === undefined ? [] : [t])))
-  return [...graph.initializer, ...constants]
+/** The tensors that nodes take; those of graphs inside nodes are not read anyway. */
+function tensorsOf(graph: Message<'Graph'>, nodes: readonly Message<'Node'>[]): TensorMessage[] {
+  const taken = new Set(nodes.flatMap(({ input }) => input))
+  const constants = nodes.flatMap((node) => node.attribute.flatMap(({ t }) => (t === undefined ? [] : [t])))
+  return [...graph.initializer.filter(({ name = '' }) => taken.has(name)), ...constants]
 }
 
 /** A path below the folder on every system: plain names, no way up, no drive. */
@@ -59,26 +60,55 @@ export function besideModel(reader: MessageReader): Open {
   }
 }
 
+interface OpenFile {
+  readonly file: RangeReader
+  /** What was read of it, by offset and length: tied weights lie at the same place. */
+  readonly ranges: Map<string, Uint8Array>
+  read: number
+}
+
+/** Ranges of one file that overlap may hold this many times its bytes; no exporter writes any that do. */
+const mostOverlap = 2
+
 /**
- * Reads the values of all tensors that are not in the file itself.
- * @throws FormatError when a location leaves the folder, or offset and length do not fit; ConfigError when a file is missing
+ * Reads the values of the tensors that nodes take and that are not in the file itself. Every range is read once.
+ * @param nodes those that the output needs
+ * @returns the values by tensor, and how many bytes these are in all
+ * @throws FormatError when a location leaves the folder, offset and length do not fit, or ranges overlap beyond measure;
+ * ConfigError when a file is missing
  */
 export async function readExternal(
   reader: MessageReader,
   graph: Message<'Graph'>,
+  nodes: readonly Message<'Node'>[],
   open: Open,
-): Promise<Map<object, Uint8Array>> {
-  const found = new Map<object, Uint8Array>()
-  const files = new Map<string, RangeReader>()
+): Promise<{ readonly external: Map<object, Uint8Array>; readonly bytes: number }> {
+  const external = new Map<object, Uint8Array>()
+  const files = new Map<string, OpenFile>()
+  let bytes = 0
   try {
-    for (const tensor of tensorsOf(graph).filter(isExternal)) {
+    for (const tensor of tensorsOf(graph, nodes).filter(isExternal)) {
       const { location, offset, length } = placeOf(reader, tensor)
-      const file = files.get(location) ?? (await open(location))
-      files.set(location, file)
-      found.set(tensor, await file.read(offset, length))
+      const opened = files.get(location) ?? { file: await open(location), ranges: new Map(), read: 0 }
+      files.set(location, opened)
+      const key = `${offset} ${length}`
+      const before = opened.ranges.get(key)
+      if (before === undefined) {
+        opened.read += length
+        if (opened.read > mostOverlap * opened.file.size && offset + length <= opened.file.size) {
+          throw reader.error(`the tensors in '${location}' overlap`, {
+            at: tensor,
+            got: `tensors of ${opened.read} bytes and more`,
+            expected: `at most ${mostOverlap} times the ${opened.file.size} bytes of the file`,
+          })
+        }
+        bytes += length
+        opened.ranges.set(key, await opened.file.read(offset, length))
+      }
+      external.set(tensor, opened.ranges.get(key) as Uint8Array)
     }
   } finally {
-    for (const file of files.values()) await file.close()
+    for (const { file } of files.values()) await file.close()
   }
-  return found
+  return { external, bytes }
 }

@@ -72,10 +72,17 @@ export function foldBinary(
   type: Known['type'] = a.type,
 ): Known {
   const dims = broadcastShapes(node.title, a.dims, b.dims)
-  const { data, known } = computed(node, type, dims)
+  const { data, known } = computed(node, type, dims, [a, b])
   const round = isFloat(type) ? (x: number) => x : Math.trunc
+  const [left, right] = [a.data, b.data]
+  if (ArrayBuffer.isView(data) && left.length === data.length && (right.length === 1 || right.length === data.length)) {
+    // Large weights: nothing but numbers, in the same order on both sides.
+    const step = right.length === 1 ? 0 : 1
+    for (let i = 0; i < data.length; i++) data[i] = round(combine(left[i] as number, right[i * step] as number))
+    return known
+  }
   walk(dims, [repeatedStrides(a.dims, dims), repeatedStrides(b.dims, dims)], (index, [i, j]) => {
-    const [x, y] = [a.data[i], b.data[j]]
+    const [x, y] = [left[i], right[j]]
     if (typeof x === 'number' && typeof y === 'number') {
       data[index] = round(combine(x, y))
       return
@@ -94,8 +101,9 @@ export function foldUnary(
   [a]: readonly Known[],
   type: Known['type'] = a.type,
 ): Known {
-  const { data, known } = computed(node, type, a.dims)
-  for (let i = 0; i < data.length; i++) data[i] = apply(node.plain(a.data[i]))
+  const { data, known } = computed(node, type, a.dims, [a])
+  const from = a.data
+  for (let i = 0; i < data.length; i++) data[i] = apply(node.plain(from[i]))
   return known
 }
 
@@ -106,12 +114,41 @@ export function foldPlaces(
   dims: readonly number[],
   placeOf: (place: readonly number[]) => number,
 ): Known {
-  const { data, known } = computed(node, value.type, dims)
+  const { data, known } = computed(node, value.type, dims, [value])
+  const from = value.data
   const place = new Array<number>(dims.length).fill(0)
   for (let index = 0; index < data.length; index++) {
-    data[index] = value.data[placeOf(place)]
+    data[index] = from[placeOf(place)]
     for (let axis = dims.length - 1; axis >= 0; axis--) {
       if (++place[axis] < dims[axis]) break
+      place[axis] = 0
+    }
+  }
+  return known
+}
+
+/**
+ * Elements of a constant that lie in steps: what stands at [i, j, …] stood at start + i · steps[0] + j · steps[1] + ….
+ */
+export function foldSteps(
+  node: NodeReader,
+  value: Known,
+  dims: readonly number[],
+  steps: readonly number[],
+  start = 0,
+): Known {
+  const { data, known } = computed(node, value.type, dims, [value])
+  const from = value.data
+  const last = dims.length - 1
+  const [run, step] = last < 0 ? [1, 0] : [dims[last], steps[last]]
+  const place = new Array<number>(Math.max(0, last)).fill(0)
+  let at = start
+  for (let index = 0; index < data.length; ) {
+    for (let i = 0, source = at; i < run; i++, source += step) data[index++] = from[source]
+    for (let axis = last - 1; axis >= 0; axis--) {
+      at += steps[axis]
+      if (++place[axis] < dims[axis]) break
+      at -= steps[axis] * dims[axis]
       place[axis] = 0
     }
   }

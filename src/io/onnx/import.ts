@@ -4,15 +4,16 @@ import { ConfigError, checkOptions, didYouMean, FormatError, UnsupportedError } 
 import { type Shape, sizeOf } from '../../base/shape.ts'
 import { init, type PictureNormalization } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
-import { besideModel, readExternal } from './external.ts'
+import { besideModel, isExternal, readExternal } from './external.ts'
 import { withoutFunctions } from './functions.ts'
+import { classesOf, picturesOf } from './metadata.ts'
 import { MixesSamples } from './operator.ts'
 import { type TakenPictures, takePictures } from './pictures.ts'
 import { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import { type GivenValue, type GraphInput, graphInput } from './signature.ts'
 import { readTensor, typeName } from './tensors.ts'
-import { type AxisOrder, type Translated, type Translation, translate } from './translate.ts'
+import { type AxisOrder, neededNodes, type Translated, type Translation, translate } from './translate.ts'
 import { asInitializer, type Known, known } from './values.ts'
 
 export interface ImportOnnxOptions {
@@ -53,17 +54,21 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   const path = isPath ? source : bytesSource
   const bytes = isPath ? await readFile(source) : source
   const opened = openOnnx(bytes, path)
-  const external = await readExternal(
-    opened.reader,
-    opened.graph,
-    isPath ? besideModel(opened.reader) : given(path, options),
+  const open = isPath ? besideModel(opened.reader) : given(path, options)
+  const needed = neededNodes(opened.graph.node, outputOf(opened.reader, opened.graph, options))
+  const beside = await readExternal(opened.reader, opened.graph, needed, open)
+  const { translation, format, pictures } = readOnnx(
+    { ...opened, bytes: opened.bytes + beside.bytes },
+    options,
+    beside.external,
   )
-  const { translation, format, pictures } = readOnnx(opened, options, external)
   const model = init(translation.net, { input: translation.inputShape })
   for (const state of [...model.parameters, ...model.states]) {
     const weight = translation.weights.get(state.name)
     if (weight === undefined) throw new FormatError({ where: path, what: `nothing fills '${state.name}'` })
     await state.load(weight())
+    // What was decoded or turned for it is not needed any more.
+    translation.weights.delete(state.name)
   }
   model.eval()
   model.pictures = pictures
@@ -73,18 +78,6 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
-  }
-}
-
-/** Class names, where the file was written with them: a JSON list under `classes`. */
-function classesOf(file: Message<'Model'>): { classes?: readonly string[] } {
-  const text = file.metadataProps.find(({ key }) => key === 'classes')?.value
-  try {
-    const classes: unknown = JSON.parse(text ?? '')
-    return Array.isArray(classes) && classes.every((name) => typeof name === 'string') ? { classes } : {}
-  } catch {
-    // Other programs may keep something else under this name.
-    return {}
   }
 }
 
@@ -106,6 +99,7 @@ export interface OpenedOnnx {
   readonly reader: MessageReader
   readonly file: Message<'Model'>
   readonly graph: Message<'Graph'>
+  /** With those of the files beside it that were read. */
   readonly bytes: number
 }
 
@@ -122,7 +116,7 @@ export interface ReadOnnx {
   readonly translation: Translation
   /** For people. */
   readonly format: string
-  /** What becomes of pictures, where the graph takes bytes. */
+  /** What becomes of pictures, where the graph takes bytes or the file says so. */
   readonly pictures: PictureNormalization | undefined
 }
 
@@ -143,12 +137,14 @@ export function readOnnx(
   const constants = new Map<string, Known>()
   for (const tensor of graph.initializer) {
     const name = tensor.name ?? ''
-    const value = readTensor(reader, tensor, external.get(tensor))
+    // What no node takes was not read.
+    const isRead = !isExternal(tensor) || external.has(tensor)
+    const value = isRead ? readTensor(reader, tensor, external.get(tensor)) : known('float', [0], [])
     constants.set(name, asInitializer(value, name))
   }
-  const nodes = withoutFunctions(reader, graph.node, file.functions)
-  const input = inputOf(reader, graph, nodes, constants, options)
   const output = outputOf(reader, graph, options)
+  const nodes = withoutFunctions(reader, neededNodes(graph.node, output), file.functions)
+  const input = inputOf(reader, graph, nodes, constants, options)
   const taken = takePictures({ ...graph, node: nodes }, constants, input.name)
   const left = taken?.graph.node ?? nodes
   const of: Translated = { reader, graph, nodes: left, opset, constants, input, output, external, bytes }
@@ -162,12 +158,14 @@ export function readOnnx(
   return {
     translation: { ...translation, notes },
     format: formatOf(file, opset),
-    pictures: taken?.pictures ?? bytesAsTheyAre(input),
+    pictures:
+      taken?.pictures ??
+      (input.bytes ? bytesAsTheyAre : input.dtype === 'f32' ? picturesOf(file, translation.inputShape) : undefined),
   }
 }
 
 /** A model scales bytes to 0 … 1 on entry; this takes it back. */
-const bytesAsTheyAre = ({ bytes }: GraphInput) => (bytes ? { mean: 0, std: 1 / 255 } : undefined)
+const bytesAsTheyAre: PictureNormalization = { mean: 0, std: 1 / 255 }
 
 function notesOfBytes({ bytes }: GraphInput, taken: TakenPictures | undefined): string[] {
   if (taken === undefined) return bytes ? ['input of bytes: u8 as it is, or f32 from 0 to 255'] : []

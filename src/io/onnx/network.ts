@@ -3,7 +3,7 @@ import type { DType, TypedArray } from '../../base/dtype.ts'
 import type { Shape } from '../../base/shape.ts'
 import { sameShape } from '../../base/shape.ts'
 import * as nn from '../../nn/index.ts'
-import { buildJoined, type Layer } from '../../nn/layer.ts'
+import { buildJoined, type Layer, type Scope } from '../../nn/layer.ts'
 import { dryScope } from '../../nn/model.ts'
 import { flowOf, placementOf } from './layout.ts'
 import type { Flow } from './values.ts'
@@ -35,6 +35,22 @@ const stripped = (shape: Shape): Shape =>
     ),
   )
 
+/** A scope that tells of the shapes of all that is made in it. */
+function counted(scope: Scope, count: (shape: Shape) => void): Scope {
+  return {
+    ...scope,
+    child: (name) => counted(scope.child(name), count),
+    parameter(name, shape, ...rest) {
+      count(shape)
+      return scope.parameter(name, shape, ...rest)
+    },
+    state(name, shape, ...rest) {
+      count(shape)
+      return scope.state(name, shape, ...rest)
+    },
+  }
+}
+
 export class Network {
   readonly input: Flow
   /** What was done, for people. */
@@ -42,13 +58,22 @@ export class Network {
   readonly #entries = new Map<string, Entry>()
   /** The next number for names that are taken. */
   readonly #numbers = new Map<string, number>()
+  readonly #count: (shape: Shape) => void
   readonly #placed = new Map<string, Made>()
 
   /**
    * @param shape of a sample @param places for each of its axes the ONNX axis it is
    * @param batch the ONNX axis that is the batch, undefined where all of ONNX's input is one sample
+   * @param count told the shape of every parameter and state that a layer gets
    */
-  constructor(shape: Shape, dtype: DType, places: readonly number[], batch: number | undefined) {
+  constructor(
+    shape: Shape,
+    dtype: DType,
+    places: readonly number[],
+    batch: number | undefined,
+    count: (shape: Shape) => void,
+  ) {
+    this.#count = count
     this.input = flowOf(inputName, shape, dtype, places, batch)
   }
 
@@ -72,7 +97,7 @@ export class Network {
   add(wanted: string, layer: Layer, inputs: readonly string[], weights: Readonly<Record<string, Weight>> = {}): Made {
     const name = this.freeName(wanted)
     const shapes = inputs.map((from) => this.shapeOf(from))
-    const { output } = buildJoined(dryScope(name), layer, shapes)
+    const { output } = buildJoined(counted(dryScope(name), this.#count), layer, shapes)
     this.#entries.set(name, { layer, inputs, shape: output, weights })
     return { layer: name, shape: output }
   }
@@ -136,6 +161,8 @@ export class Network {
       if (!inRow) inputs[name] = entry.inputs
       before = name
     }
+    // The values go to whoever fills the parameters, one after the other: nothing else is to hold them.
+    this.#entries.clear()
     const last = alive[alive.length - 1]
     const isChain = Object.keys(inputs).length === 0 && layers.every(([, layer]) => (layer.arity ?? 1) === 1)
     if (isChain && last === output && alive.every((name) => !name.includes('.'))) {

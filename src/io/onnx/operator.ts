@@ -58,7 +58,9 @@ export interface Context {
   /** The batch that the file declares; undefined where it is open. */
   readonly declaredBatch: number | undefined
   /** Takes from the memory that constants may be computed into. @throws FormatError when there is none left */
-  allocate(elements: number): void
+  allocate(elements: number, bytesEach?: number): void
+  /** Notes that a node has an initializer as its weight. */
+  takesWeight(initializer: string, node: object): void
   /** The operators of the nodes that take a value. */
   usersOf(name: string): readonly string[]
   /** Raw data of tensors that lie in other files. */
@@ -163,6 +165,7 @@ export class NodeReader {
     const shape = value.dims
     const held = dtype === 'f32' ? 'f32' : 'i32'
     const name = value.initializer === undefined ? `${this.name}.constant` : Names.ofValue(value.initializer)
+    if (trainable) this.context.takesWeight(value.initializer, this.node)
     const layer = nn.value(shape, { ...(trainable ? {} : { trainable }), dtype: held })
     const made = this.network.add(name, layer, [], { value: () => this.floats32(value) })
     const atoms = shape.filter((extent) => extent !== 1)
@@ -182,8 +185,9 @@ export class NodeReader {
 
   /** A constant's numbers. @throws MixesSamples where they depend on the batch */
   numbers(value: Known): number[] {
-    return Array.from({ length: value.data.length }, (_, i) => {
-      const item = value.data[i]
+    const { data } = value
+    return Array.from({ length: data.length }, (_, i) => {
+      const item = data[i]
       if (item instanceof Batches) throw this.mixes('computes with the size of the batch')
       return item
     })
@@ -199,8 +203,9 @@ export class NodeReader {
   /** A constant of one element. */
   scalar(i: number): number {
     const value = this.known(i)
-    if (value.data.length !== 1) {
-      throw this.error(`input ${i} holds ${value.data.length} numbers`, { expected: 'one number' })
+    const count = product(value.dims)
+    if (count !== 1) {
+      throw this.error(`input ${i} holds ${count} numbers`, { expected: 'one number' })
     }
     return this.numbers(value)[0]
   }
@@ -209,6 +214,7 @@ export class NodeReader {
   floats32(value: Known): Float32Array {
     const { data } = value
     if (data instanceof Float32Array) return data
+    if (ArrayBuffer.isView(data)) return Float32Array.from(data as ArrayLike<number>)
     return Float32Array.from({ length: data.length }, (_, i) => this.plain(data[i]))
   }
 
@@ -219,6 +225,7 @@ export class NodeReader {
 
   /** A weight with its axes in another order: what stood at axis `order[i]` stands at axis i. */
   turned(value: Known, order: readonly number[], extents: readonly number[] = value.dims, times = 1): Weight {
+    if (value.initializer !== undefined) this.context.takesWeight(value.initializer, this.node)
     return () => {
       const values = turned(this.floats32(value), extents, order)
       return times === 1 ? values : values.map((item) => item * times)
@@ -307,14 +314,22 @@ export class NodeReader {
   }
 }
 
-/** A constant made of other constants; the memory it takes is counted. */
+/**
+ * A constant made of other constants; the memory it takes is counted.
+ * @param from what it is made of: where these are plain numbers, so is it, which is small and fast
+ */
 export function computed(
   node: NodeReader,
   type: Known['type'],
   dims: readonly number[],
+  from: readonly Known[] = [],
 ): { data: Element[]; known: Known } {
   const count = product(dims)
-  node.context.allocate(count)
-  const data = new Array<Element>(count).fill(0)
+  const isPlain = from.length > 0 && from.every(({ data }) => ArrayBuffer.isView(data))
+  const isShort = isPlain && isFloat(type) && type !== 'double'
+  node.context.allocate(count, isShort ? 4 : 8)
+  const made = isShort ? new Float32Array(count) : isPlain ? new Float64Array(count) : new Array<Element>(count).fill(0)
+  // Batches are only ever written where some are among `from`.
+  const data = made as Element[]
   return { data, known: { kind: 'known', type, dims, data } }
 }

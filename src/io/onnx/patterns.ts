@@ -7,7 +7,7 @@ import type { Operator } from './operator.ts'
 import { fused } from './operators/fused.ts'
 import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
-import type { Known } from './values.ts'
+import { type Known, product } from './values.ts'
 
 type Node = Message<'Node'>
 type FusedName = keyof typeof fused
@@ -62,7 +62,7 @@ class Nodes {
   /** The number that a constant of one element is. */
   scalar(name: string | undefined): number | undefined {
     const known = this.constant(name)
-    const item = known?.data.length === 1 ? known.data[0] : undefined
+    const item = known !== undefined && product(known.dims) === 1 ? known.data[0] : undefined
     return typeof item === 'number' ? item : undefined
   }
 
@@ -232,17 +232,17 @@ function bias(g: Nodes, end: Node): Match | undefined {
   for (const [value, added] of operands(end)) {
     const shift = g.constant(added)
     if (shift === undefined || !g.usedOnce(value)) continue
-    const product = g.from(value, 'MatMul')
-    const weight = g.constant(product?.input[1])
-    if (product !== undefined && weight?.dims.length === 2 && shift.data.length === weight.dims[1]) {
-      if (shift.dims.at(-1) === weight.dims[1]) return made(g, end, 'Linear', [...product.input, added])
+    const matmul = g.from(value, 'MatMul')
+    const weight = g.constant(matmul?.input[1])
+    if (matmul !== undefined && weight?.dims.length === 2 && product(shift.dims) === weight.dims[1]) {
+      if (shift.dims.at(-1) === weight.dims[1]) return made(g, end, 'Linear', [...matmul.input, added])
     }
     const conv = g.from(value, 'Conv')
     const kernel = g.constant(conv?.input[1])
     if (conv === undefined || kernel === undefined || (conv.input[2] ?? '') !== '') continue
     const places = shift.dims.slice(-(kernel.dims.length - 1))
     const perChannel = places[0] === kernel.dims[0] && places.length === kernel.dims.length - 1
-    if (perChannel && shift.data.length === kernel.dims[0]) {
+    if (perChannel && product(shift.dims) === kernel.dims[0]) {
       const match = made(g, end, 'Conv', [conv.input[0], conv.input[1], added], conv.attribute)
       return { ...match, node: g.reader.copy(match.node, { name: conv.name }) }
     }
@@ -294,7 +294,7 @@ function layerNorm(g: Nodes, end: Node): Match | undefined {
       const ofChannels =
         weight !== undefined && weight.dims.length > 1 && weight.dims.slice(1).every((one) => one === 1)
       if (ofChannels && isChannelMean(g, mean) && isChannelMean(g, squares)) {
-        if (moved?.data.length !== weight.data.length) continue
+        if (product(moved?.dims ?? [0]) !== product(weight.dims)) continue
         const epsilon = attribute('epsilon', { f: eps })
         return made(g, end, 'ChannelNormalization', [difference.input[0], scale, shift], [epsilon])
       }
@@ -308,8 +308,7 @@ function layerNorm(g: Nodes, end: Node): Match | undefined {
 }
 
 const isAll = (known: Known | undefined, value: number): boolean =>
-  known !== undefined &&
-  Array.from({ length: known.data.length }, (_, i) => known.data[i]).every((one) => one === value)
+  known !== undefined && Array.from(known.data).every((one) => one === value)
 
 /** Groups of channels as the channels of an instance norm, then scale and shift for each channel. */
 function groupNorm(g: Nodes, end: Node): Match | undefined {
@@ -325,7 +324,7 @@ function groupNorm(g: Nodes, end: Node): Match | undefined {
     if (typeof groups !== 'number' || groups < 1 || !restores) continue
     if (!isAll(g.constant(norm.input[1]), 1) || !isAll(g.constant(norm.input[2]), 0)) continue
     const [channels, ...ones] = g.constant(scale)?.dims ?? []
-    if (ones.some((extent) => extent !== 1) || channels !== g.constant(shift)?.data.length) continue
+    if (ones.some((extent) => extent !== 1) || channels !== product(g.constant(shift)?.dims ?? [0])) continue
     const eps = attributeOf(norm, 'epsilon')?.f ?? 1e-5
     return made(
       g,

@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { byImport, difference, type Numbers, reordered } from '../../../test/onnx-judge.ts'
 import { type Shape, sameShape, sizeOf } from '../../base/shape.ts'
-import type * as nn from '../../nn/index.ts'
+import * as nn from '../../nn/index.ts'
 import { init, type Model } from '../../nn/model.ts'
 import { compile, type Tensor, tensor } from '../../tensor/index.ts'
 import { type ExportCase, exportCases } from './export.cases.ts'
 import { exportOnnx } from './export.ts'
 import { importOnnx } from './import.ts'
 import { MessageReader } from './read-message.ts'
+import type { MessageInit } from './schema.ts'
+import { encodeMessage } from './write.ts'
 
 async function modelOf(layer: nn.Layer, input: Shape): Promise<Model> {
   const model = init(layer, { input, seed: 3 })
@@ -53,5 +55,42 @@ describe('what is written comes back', () => {
     const [{ layer, input }] = exportCases
     const { classes } = await importOnnx(await exportOnnx(await modelOf(layer, input), { classes: ['cat', 'dog'] }))
     expect(classes).toEqual(['cat', 'dog'])
+  })
+
+  it('with what pictures are normalised with', async () => {
+    const pictures = { mean: [0.5, 0.4, 0.3], std: 0.25 }
+    const model = await modelOf(nn.conv2d(2, 3), [5, 4, 3])
+    model.pictures = pictures
+    const bytes = await exportOnnx(model)
+    const props = (file: Uint8Array) => new MessageReader(file, 'model.onnx').read('Model').metadataProps
+    const [{ value = '' }] = props(bytes)
+    expect(JSON.parse(value)).toEqual({ scale: 1 / 255, ...pictures })
+    const back = (await importOnnx(bytes)).model
+    expect(back.pictures).toEqual(pictures)
+    const batch = tensor(
+      Uint8Array.from({ length: 60 }, (_, i) => i * 4),
+      [1, 5, 4, 3],
+    )
+    const run = (of: Model) => compile((x: Tensor) => of(x))(batch).then((y) => y.data())
+    expect(await run(back)).toEqual(await run(model))
+    // In the graph itself: nobody else is to do it again.
+    const inside = await exportOnnx(model, { preprocessing: {} })
+    expect(props(inside)).toEqual([])
+    expect((await importOnnx(inside)).model.pictures).toBeUndefined()
+  })
+
+  it.each([
+    '{"mean":[0.5,0.4],"std":0.25}',
+    '{"mean":0,"std":[1,1,0]}',
+    '{"mean":null,"std":1}',
+    '{"mean":0,"std":1,"scale":1}',
+    '[]',
+    'null',
+    'cats',
+  ])('without pictures that make no sense: %s', async (value) => {
+    const bytes = await exportOnnx(await modelOf(nn.conv2d(2, 3), [5, 4, 3]))
+    const file = new MessageReader(bytes, 'model.onnx').read('Model') as MessageInit<'Model'>
+    const changed = encodeMessage('Model', { ...file, metadataProps: [{ key: 'pictures', value }] })
+    expect((await importOnnx(changed)).model.pictures).toBeUndefined()
   })
 })

@@ -12,7 +12,7 @@ import type { MessageReader } from './read-message.ts'
 import type { Message } from './schema.ts'
 import type { GraphInput } from './signature.ts'
 import { readTensor } from './tensors.ts'
-import { batchAtom, type Flow, type Known, shortName, showElements, type Value } from './values.ts'
+import { batchAtom, type Flow, type Known, product, shortName, showElements, type Value } from './values.ts'
 
 /** Which of ONNX's axes the axes of a sample are. */
 export interface AxisOrder {
@@ -24,7 +24,8 @@ export interface AxisOrder {
 
 export interface Translation {
   readonly net: Layer
-  readonly weights: ReadonlyMap<string, Weight>
+  /** Whoever fills the parameters may take out what is done: a weight holds what it was made of. */
+  readonly weights: Map<string, Weight>
   readonly inputShape: Shape
   readonly input: AxisOrder
   readonly output: AxisOrder
@@ -46,8 +47,14 @@ export interface Translated {
   readonly bytes: number
 }
 
-/** Constants computed from small files stay within this. */
+/**
+ * What weights and computed constants may take, for each byte of the file and beyond: quantised weights grow eightfold,
+ * four times where they become floats and four times as parameters.
+ */
+const bytesForEach = 12
 const spareBytes = 64 * 2 ** 20
+/** More weights than this that several nodes use are counted, not listed. */
+const mostShared = 8
 
 const outputNames = (graph: Message<'Graph'>) => graph.output.map(({ name = '' }) => name)
 
@@ -59,7 +66,7 @@ function constantOf({ reader, external }: Translated, node: Message<'Node'>): Kn
 }
 
 /** The nodes that an output needs, in the file's order. */
-function neededNodes(nodes: readonly Message<'Node'>[], output: string): Message<'Node'>[] {
+export function neededNodes(nodes: readonly Message<'Node'>[], output: string): Message<'Node'>[] {
   const wanted = new Set([output])
   const needed: Message<'Node'>[] = []
   for (const node of nodes.toReversed()) {
@@ -114,8 +121,7 @@ function operatorOf(
 export function translate(of: Translated, whole: boolean): Translation {
   const { reader, graph, opset, input } = of
   const order = input.order(whole)
-  const network = new Network(order.shape, input.dtype, order.axes, order.batch)
-  const { nodes, operators } = fuse(reader, of.nodes, outputNames(graph), of.constants, (node) => constantOf(of, node))
+  const { nodes, operators } = fuse(reader, of.nodes, outputNames(graph), of.constants, constantOf.bind(undefined, of))
   const needed = neededNodes(nodes, of.output)
   const users = new Map<string, string[]>()
   for (const node of needed) {
@@ -125,18 +131,28 @@ export function translate(of: Translated, whole: boolean): Translation {
       else list.push(node.opType ?? '')
     }
   }
-  let left = 4 * of.bytes + spareBytes
+  const most = bytesForEach * of.bytes + spareBytes
+  let left = most
+  const shared = new Map<string, Set<object>>()
+  const allocate = (elements: number, each = 8) => {
+    left -= each * elements
+    if (left >= 0) return
+    throw reader.error('weights and constants take absurdly much memory', {
+      expected: `at most ${most} bytes, ${bytesForEach} for each of the file and ${spareBytes} more`,
+      fix: 'export the model with a weight of its own for every node',
+    })
+  }
+  const network = new Network(order.shape, input.dtype, order.axes, order.batch, (shape) => allocate(product(shape), 4))
   const context: Context = {
     reader,
     network,
     opset,
     declaredBatch: whole ? undefined : input.declaredBatch,
-    allocate(elements) {
-      left -= 8 * elements
-      if (left >= 0) return
-      throw reader.error('constants take absurdly much memory', {
-        expected: `at most ${4 * of.bytes + spareBytes} bytes`,
-      })
+    allocate,
+    takesWeight(name, node) {
+      const takers = shared.get(name)
+      if (takers === undefined) shared.set(name, new Set([node]))
+      else takers.add(node)
     },
     usersOf: (name) => users.get(name) ?? [],
     external: of.external,
@@ -149,10 +165,20 @@ export function translate(of: Translated, whole: boolean): Translation {
   for (const node of needed) {
     readNode(of, context, node, operatorOf(of, node, operators), values, names)
   }
+  network.notes.push(...notesOfShared(shared))
   const value = values.get(of.output)
   if (value === undefined) throw reader.error(`nothing gives the output '${of.output}'`, { at: graph })
   const result = finish(of, network, value, order.channelsLast)
   return { ...result, inputShape: order.shape, input: { axes: order.axes, batch: order.batch }, notes: network.notes }
+}
+
+function notesOfShared(shared: ReadonlyMap<string, ReadonlySet<object>>): string[] {
+  const several = [...shared].filter(([, takers]) => takers.size > 1)
+  const notes = several
+    .slice(0, mostShared)
+    .map(([name, { size }]) => `weight '${shortName(name)}' is used by ${size} nodes, which are trained apart`)
+  const more = several.length - notes.length
+  return more === 0 ? notes : [...notes, `${more} more weights are used by several nodes, which are trained apart`]
 }
 
 function readNode(

@@ -64,6 +64,26 @@ export const asInitializer = (value: Known, initializer: string): Known => ({
   },
 })
 
+/** A constant that is computed when it is first asked for. */
+export function lazily(
+  type: OnnxType,
+  dims: readonly number[],
+  make: () => ArrayLike<Element>,
+  initializer: string | undefined,
+): Known {
+  let made: ArrayLike<Element> | undefined
+  return {
+    kind: 'known',
+    type,
+    dims,
+    ...(initializer === undefined ? {} : { initializer }),
+    get data() {
+      made ??= make()
+      return made
+    },
+  }
+}
+
 /** A vector of integers, as shapes are. */
 export const vector = (items: readonly Element[]): Known => known('int64', [items.length], items)
 

@@ -45,7 +45,7 @@ function prelu(node: NodeReader): Flow {
   const value = node.flow(0)
   const slope = node.known(1)
   const rank = value.axes.length
-  if (slope.data.length === 1) {
+  if (product(slope.dims) === 1) {
     const made = node.add(nn.prelu(), [value.layer], { weight: node.turned(slope, [0], [1]) })
     return { ...value, ...made }
   }

@@ -2,7 +2,7 @@
 import * as nn from '../../../nn/index.ts'
 import { changedFlow, type Made, type Weight } from '../network.ts'
 import type { Family, NodeReader } from '../operator.ts'
-import { type Flow, type Known, showElements } from '../values.ts'
+import { type Flow, type Known, product, showElements } from '../values.ts'
 import { channelsLast, option, type Pads, paddingOption, perAxis, type Window, windowOf } from './windows.ts'
 
 /** Behind a layer that keeps the batch in front and changes all other axes. */
@@ -23,7 +23,7 @@ function weightOf(node: NodeReader, rank: number): Known {
 export function biasWeights(node: NodeReader, filters: number): { readonly [name: string]: Weight } {
   if (!node.hasInput(2)) return {}
   const bias = node.known(2)
-  if (bias.data.length !== filters) {
+  if (product(bias.dims) !== filters) {
     throw node.error('the bias does not fit the weight', { got: showElements(bias.dims), expected: `[${filters}]` })
   }
   return { bias: node.turned(bias, [0], [filters]) }

@@ -3,7 +3,7 @@ import * as nn from '../../../nn/index.ts'
 import { align } from '../align.ts'
 import { type Combine, foldBinary, foldUnary } from '../fold.ts'
 import type { Family, NodeReader, Operator } from '../operator.ts'
-import type { Flow, Known, Value } from '../values.ts'
+import { type Flow, type Known, product, type Value } from '../values.ts'
 
 type BinaryName = Parameters<typeof nn.binary>[0]
 type UnaryName = Parameters<typeof nn.unary>[0]
@@ -21,7 +21,7 @@ const isBool = new Set<string>([
 ])
 
 /** One element, whatever its rank: it becomes an option of a layer. */
-const isScalar = (value: Value): value is Known => value.kind === 'known' && value.data.length === 1
+const isScalar = (value: Value): value is Known => value.kind === 'known' && product(value.dims) === 1
 
 function withRank(flow: Flow, rank: number): Flow {
   const missing = Math.max(0, rank - flow.axes.length)
@@ -119,7 +119,7 @@ function remainder(node: NodeReader): Flow {
 /** Squares and roots have layers of their own, with better gradients than powers. */
 function power(node: NodeReader): Flow {
   const [a, b] = legacy(node, [node.input(0), node.input(1)])
-  const exponent = a.kind === 'flow' && b.kind === 'known' && b.data.length === 1 ? node.plain(b.data[0]) : undefined
+  const exponent = a.kind === 'flow' && b.kind === 'known' && product(b.dims) === 1 ? node.plain(b.data[0]) : undefined
   const op = exponent === 2 ? 'square' : exponent === 0.5 ? 'sqrt' : undefined
   if (a.kind === 'flow' && op !== undefined && b.kind === 'known') {
     return node.pointwise(withRank(a, b.dims.length), nn.unary(op))

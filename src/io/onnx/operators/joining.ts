@@ -95,12 +95,12 @@ function foldConcat(node: NodeReader, inputs: readonly Known[]): Known {
   const to = inputs[0].dims.map((extent, i) =>
     i === axis ? inputs.reduce((sum, one) => sum + one.dims[axis], 0) : extent,
   )
-  const { data, known: result } = computed(node, inputs[0].type, to)
+  const { data, known: result } = computed(node, inputs[0].type, to, inputs)
   const outer = product(to.slice(0, axis))
+  const parts = inputs.map(({ data: from, dims: own }) => ({ from, run: product(own.slice(axis)) }))
   let at = 0
   for (let row = 0; row < outer; row++) {
-    for (const { data: from, dims: own } of inputs) {
-      const run = product(own.slice(axis))
+    for (const { from, run } of parts) {
       for (let i = 0; i < run; i++) data[at++] = from[row * run + i]
     }
   }
@@ -176,11 +176,12 @@ function foldGather(node: NodeReader, [value, indices]: readonly Known[]): Known
   }
   const to = [...value.dims.slice(0, axis), ...indices.dims, ...value.dims.slice(axis + 1)]
   const inner = product(value.dims.slice(axis + 1))
-  const { data, known: result } = computed(node, value.type, to)
+  const { data, known: result } = computed(node, value.type, to, [value])
+  const from = value.data
   let at = 0
   for (let row = 0; row < product(value.dims.slice(0, axis)); row++) {
     for (const place of places) {
-      for (let i = 0; i < inner; i++) data[at++] = value.data[(row * extent + place) * inner + i]
+      for (let i = 0; i < inner; i++) data[at++] = from[(row * extent + place) * inner + i]
     }
   }
   return result

@@ -84,6 +84,7 @@ export function dense(
 }
 
 function biasOf(node: NodeReader, bias: Known, features: number, scale: number) {
+  if (bias.initializer !== undefined) node.context.takesWeight(bias.initializer, node.node)
   return () => {
     const values = node.floats32(bias)
     return Float32Array.from({ length: features }, (_, i) => scale * values[values.length === 1 ? 0 : i])
@@ -93,7 +94,7 @@ function biasOf(node: NodeReader, bias: Known, features: number, scale: number) 
 /** Whether a constant is one number for all features, or one for each. */
 export function isBias(bias: Known, features: number): boolean {
   const last = bias.dims.at(-1) ?? 1
-  return bias.data.length === last && (last === features || last === 1)
+  return product(bias.dims) === last && (last === features || last === 1)
 }
 
 function matmul(node: NodeReader): Flow {
@@ -181,7 +182,7 @@ function foldMatmul(node: NodeReader, [a, b]: readonly Known[]): Known {
   const [rows, inner] = a.dims
   const columns = b.dims[1]
   node.context.allocate(rows * inner * columns)
-  const { data, known } = computed(node, a.type, [rows, columns])
+  const { data, known } = computed(node, a.type, [rows, columns], [a, b])
   const [x, y] = [node.floats32(a), node.floats32(b)]
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {

@@ -5,7 +5,7 @@ import { foldUnary, repeatedStrides, walk } from '../fold.ts'
 import { computed, type Family, type NodeReader, type Operator } from '../operator.ts'
 import type { OnnxType } from '../schema.ts'
 import { typeName } from '../tensors.ts'
-import { Batches, dtypeOf, type Flow, isFloat, type Known, type Value } from '../values.ts'
+import { Batches, dtypeOf, type Flow, isFloat, type Known, lazily, type Value } from '../values.ts'
 import { binaryOperator, unaryOperator } from './elementwise.ts'
 
 type Compare = (a: number, b: number) => boolean
@@ -33,10 +33,11 @@ function foldChoose(node: NodeReader, inputs: readonly Known[]): Known {
     value.dims.every((extent, i) => extent === 1 || extent === dims[rank - value.dims.length + i]),
   )
   if (!fits) throw node.error('the inputs do not fit each other')
-  const { data, known } = computed(node, inputs[1].type, dims)
+  const { data, known } = computed(node, inputs[1].type, dims, inputs)
+  const [condition, yes, no] = inputs.map((value) => value.data)
   const strides = inputs.map((value) => repeatedStrides(value.dims, dims))
   walk(dims, strides, (index, [c, x, y]) => {
-    data[index] = node.plain(inputs[0].data[c]) !== 0 ? inputs[1].data[x] : inputs[2].data[y]
+    data[index] = node.plain(condition[c]) !== 0 ? yes[x] : no[y]
   })
   return known
 }
@@ -51,14 +52,26 @@ function typeOf(node: NodeReader, number: number | undefined): OnnxType {
   return type
 }
 
-const limits: Partial<Record<OnnxType, number>> = { uint8: 8, uint16: 16, int8: 8, int16: 16 }
+/** Bits of the types that are held in wider ones. */
+const limits: Partial<Record<OnnxType, number>> = { uint4: 4, uint8: 8, uint16: 16, int4: 4, int8: 8, int16: 16 }
 
 function cast(node: NodeReader, type: OnnxType): Flow {
   const flow = node.flow(0)
   const to = dtypeOf(type)
-  if (flow.dtype === to) return flow
-  const made = node.pointwise(flow, nn.cast(to), to)
-  return made
+  const whole = flow.dtype === to ? flow : node.pointwise(flow, nn.cast(to), to)
+  const bits = limits[type]
+  return bits === undefined || flow.dtype === 'bool' ? whole : wrapped(node, whole, bits, type.startsWith('u'))
+}
+
+/**
+ * The lowest bits of whole numbers, as ONNX Runtime keeps them: as the highest bits of an i32, where products wrap, they
+ * are few enough for a float, which shifts them back with their sign. What becomes of floats beyond the type ONNX leaves
+ * open: here they lose what is behind the point, then they wrap.
+ */
+function wrapped(node: NodeReader, flow: Flow, bits: number, isUnsigned: boolean): Flow {
+  const high = node.pointwise(flow, nn.scalar('mul', 2 ** (32 - bits)))
+  const back = node.pointwise(node.pointwise(high, nn.cast('f32'), 'f32'), nn.scalar('mul', 2 ** (bits - 32)))
+  return node.pointwise(isUnsigned ? node.pointwise(back, nn.scalar('mod', 2 ** bits)) : back, nn.cast('i32'), 'i32')
 }
 
 function foldCast(node: NodeReader, value: Known, type: OnnxType): Known {
@@ -71,14 +84,15 @@ function foldCast(node: NodeReader, value: Known, type: OnnxType): Known {
     return type.startsWith('u') || low < 2 ** (bits - 1) ? low : low - 2 ** bits
   }
   const convert = (x: number) => (type === 'bool' ? Number(x !== 0) : float ? x : wrap(Math.trunc(x)))
-  const { data, known } = computed(node, type, value.dims)
+  // A float of another width is the same weight.
+  if (float && isFloat(value.type)) return lazily(type, value.dims, () => value.data, value.initializer)
+  const { data, known } = computed(node, type, value.dims, [value])
+  const from = value.data
   for (let i = 0; i < data.length; i++) {
-    const item = value.data[i]
+    const item = from[i]
     data[i] = item instanceof Batches ? item : convert(item)
   }
-  // A float of another width is the same weight.
-  const same = value.initializer !== undefined && float && isFloat(value.type)
-  return same ? { ...known, initializer: value.initializer } : known
+  return known
 }
 
 function likeType(node: NodeReader): OnnxType {

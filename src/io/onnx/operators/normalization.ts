@@ -10,7 +10,7 @@ import { channelsLast } from './windows.ts'
 /** A constant with one number for each feature, turned as these lie. */
 export function perFeature(node: NodeReader, value: Known, extents: readonly number[], order: readonly number[]) {
   const features = product(extents)
-  if (value.data.length !== features) {
+  if (product(value.dims) !== features) {
     throw node.error('a parameter does not fit the input', {
       got: showElements(value.dims),
       expected: `${features} numbers, one for each channel`,

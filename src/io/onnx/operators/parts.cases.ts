@@ -226,6 +226,11 @@ const logic: readonly OnnxCase[] = [
   one('Cast', flat, [], { to: 9 }, { opset: 9 }),
   one('Cast', flat, [], { to: 1 }, { type: 'int32', range: [-5, 5], opset: 13 }),
   one('Cast', flat, [], { to: 11 }),
+  // To uint8, int8, uint16 and int16 numbers wrap.
+  ...[2, 3, 4, 5].flatMap((to) => [
+    one('Cast', flat, [], { to }, { type: 'int32', range: [-(2 ** 31), 2 ** 31], tolerance: 1e-6 }),
+    one('Cast', flat, [], { to }, { range: [to % 2 === 0 ? 0 : -1000, 1000], tolerance: 1e-6 }),
+  ]),
   folded('Cast', [
     {
       op: 'Cast',

@@ -1,6 +1,6 @@
 /** Parts of values, repeated values, borders, and blocks of pixels. */
 import * as nn from '../../../nn/index.ts'
-import { foldPlaces } from '../fold.ts'
+import { foldPlaces, foldSteps, repeatedStrides } from '../fold.ts'
 import { dimsOf, extentOf } from '../layout.ts'
 import { changedFlow } from '../network.ts'
 import { computed, type Family, type NodeReader } from '../operator.ts'
@@ -82,12 +82,9 @@ function taken(node: NodeReader, flow: Flow, parts: ReadonlyMap<number, Part>): 
 function foldTaken(node: NodeReader, value: Known, parts: ReadonlyMap<number, Part>): Known {
   const strides = stridesOf(value.dims)
   const dims = value.dims.map((extent, axis) => parts.get(axis)?.count ?? extent)
-  return foldPlaces(node, value, dims, (place) =>
-    place.reduce((sum, i, axis) => {
-      const { start, step } = parts.get(axis) ?? { start: 0, step: 1 }
-      return sum + (start + i * step) * strides[axis]
-    }, 0),
-  )
+  const steps = strides.map((stride, axis) => stride * (parts.get(axis)?.step ?? 1))
+  const start = strides.reduce((sum, stride, axis) => sum + stride * (parts.get(axis)?.start ?? 0), 0)
+  return foldSteps(node, value, dims, steps, start)
 }
 
 /** Extents of the parts of Split. */
@@ -172,11 +169,7 @@ function expand(node: NodeReader): Flow {
 
 function foldExpand(node: NodeReader, [value, shape]: readonly Known[]): Known {
   const dims = wantedExtents(node, value.dims, shape.data).map((extent) => node.plain(extent))
-  const strides = stridesOf(value.dims)
-  const missing = dims.length - value.dims.length
-  return foldPlaces(node, value, dims, (place) =>
-    value.dims.reduce((sum, extent, axis) => sum + (extent === 1 ? 0 : place[axis + missing] * strides[axis]), 0),
-  )
+  return foldSteps(node, value, dims, repeatedStrides(value.dims, dims))
 }
 
 /** How often each axis is repeated. */

@@ -96,10 +96,13 @@ function eachElement(
     })
   }
   const inner = product(value.dims.slice(axis + 1))
-  const { data, known } = computed(node, type, value.dims)
-  for (let i = 0; i < data.length; i++) {
-    const place = many === 1 ? 0 : Math.floor(i / inner) % many
-    data[i] = apply(node.plain(value.data[i]), scales[place % scales.length], zeros[place % zeros.length])
+  const { data, known } = computed(node, type, value.dims, [value])
+  const from = value.data
+  const run = many === 1 ? data.length : inner
+  for (let first = 0, row = 0; first < data.length; first += run, row++) {
+    const place = row % many
+    const [scale, zero] = [scales[place % scales.length], zeros[place % zeros.length]]
+    for (let i = first; i < first + run; i++) data[i] = apply(node.plain(from[i]), scale, zero)
   }
   return value.initializer === undefined ? known : { ...known, initializer: value.initializer }
 }

@@ -68,7 +68,8 @@ function foldReduce(node: NodeReader, op: Name, value: Known): Known {
   const kept = value.dims.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
   const { of = (x: number) => x, join, result = (x: number) => x } = folds[op]
   const totals = new Array<Element | undefined>(product(kept)).fill(undefined)
-  for (let i = 0; i < value.data.length; i++) {
+  const from = value.data
+  for (let i = 0; i < from.length; i++) {
     let rest = i
     let to = 0
     let step = 1
@@ -79,7 +80,7 @@ function foldReduce(node: NodeReader, op: Name, value: Known): Known {
       to += place * step
       step *= value.dims[axis]
     }
-    const item = value.data[i]
+    const item = from[i]
     const before = totals[to]
     if (before instanceof Batches || item instanceof Batches) {
       totals[to] = withBatch(node, op, before, item)
@@ -88,8 +89,8 @@ function foldReduce(node: NodeReader, op: Name, value: Known): Known {
     }
   }
   const dims = keep ? kept : value.dims.filter((_, axis) => !axes.includes(axis))
-  const { data, known } = computed(node, value.type, dims)
-  const count = value.data.length / totals.length
+  const { data, known } = computed(node, value.type, dims, [value])
+  const count = from.length / totals.length
   totals.forEach((total, i) => {
     data[i] = typeof total === 'number' ? result(total, count) : (total ?? 0)
   })

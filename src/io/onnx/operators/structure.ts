@@ -1,15 +1,18 @@
 /** Constants, shapes, and operators that only say which axes there are. */
 import * as nn from '../../../nn/index.ts'
-import { foldPlaces, withDims } from '../fold.ts'
+import { foldSteps, withDims } from '../fold.ts'
 import { dimsOf, transposed, withAxes } from '../layout.ts'
 import { computed, type Family, type NodeReader } from '../operator.ts'
+import { turned } from '../tensors.ts'
 import {
   asInitializer,
   Batches,
   type Element,
   type Flow,
+  isFloat,
   type Known,
   known,
+  lazily,
   product,
   showElements,
   type Value,
@@ -98,9 +101,15 @@ function foldTranspose(node: NodeReader, [value]: readonly Known[]): Known {
   const strides = value.dims.map((_, axis) => product(value.dims.slice(axis + 1)))
   const steps = perm.map((axis) => strides[axis])
   const to = perm.map((axis) => value.dims[axis])
-  const folded = foldPlaces(node, value, to, (place) => place.reduce((sum, at, i) => sum + at * steps[i], 0))
-  // A transposed weight is trained as the weight itself would be.
-  return value.initializer === undefined ? folded : asInitializer(folded, value.initializer)
+  if (!isFloat(value.type)) return foldSteps(node, value, to, steps)
+  // A transposed weight is trained as the weight itself would be. It is turned where a layer takes it.
+  node.context.allocate(product(to), 4)
+  const turn = () => {
+    const { data } = value
+    if (data instanceof Float32Array) return turned(data, value.dims, perm)
+    return foldSteps(node, value, to, steps).data
+  }
+  return lazily(value.type, to, turn, value.initializer)
 }
 
 // ── axes of extent 1 ──
