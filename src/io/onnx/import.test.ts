@@ -395,6 +395,16 @@ describe('inputs and outputs', () => {
     expect(await net(tensor([[0, 51, 255]])).array()).toEqual([[0, 51, 255]])
   })
 
+  it.each([
+    ['float', undefined],
+    ['uint8', 'u8'],
+    ['int64', 'i32'],
+    ['bool', undefined],
+  ] as const)('samples of %s are %s', async (type, dtype) => {
+    const bytes = model([2, 3], [{ op: 'Cast', inputs: ['x'], attributes: { to: 1 } }], { type })
+    expect((await importOnnx(bytes)).dtype).toBe(dtype)
+  })
+
   it('open extents are asked for', async () => {
     const open = changed(model([2, 3, 5, 7], [{ op: 'Conv', inputs: ['x', w([4, 3, 3, 3])] }]), (graph) => ({
       ...graph,

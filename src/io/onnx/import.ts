@@ -57,7 +57,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   const open = isPath ? besideModel(opened.reader) : given(path, options)
   const needed = neededNodes(opened.graph.node, outputOf(opened.reader, opened.graph, options))
   const beside = await readExternal(opened.reader, opened.graph, needed, open)
-  const { translation, format, pictures } = readOnnx(
+  const { translation, format, pictures, dtype } = readOnnx(
     { ...opened, bytes: opened.bytes + beside.bytes },
     options,
     beside.external,
@@ -75,6 +75,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   return {
     model,
     ...classesOf(opened.file),
+    ...(dtype === undefined ? {} : { dtype }),
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
@@ -118,6 +119,8 @@ export interface ReadOnnx {
   readonly format: string
   /** What becomes of pictures, where the graph takes bytes or the file says so. */
   readonly pictures: PictureNormalization | undefined
+  /** What the graph takes, where these are no floats. */
+  readonly dtype: 'u8' | 'i32' | undefined
 }
 
 /** The net of a file and how its parameters are filled; nothing is made yet. */
@@ -158,6 +161,7 @@ export function readOnnx(
   return {
     translation: { ...translation, notes },
     format: formatOf(file, opset),
+    dtype: input.bytes ? 'u8' : input.dtype === 'i32' ? 'i32' : undefined,
     pictures:
       taken?.pictures ??
       (input.bytes ? bytesAsTheyAre : input.dtype === 'f32' ? picturesOf(file, translation.inputShape) : undefined),
