@@ -6,7 +6,10 @@ export interface ImportedModel {
   readonly model: Model
   /** Class names by number, where the file names them. */
   readonly classes?: readonly string[]
-  /** What samples are, where the file tells: `i32` numbers of words, `u8` pictures. */
+  /**
+   * What samples are: bytes, as pictures are, or whole numbers, as words of a text are; left out where they are floats or the
+   * file does not tell.
+   */
   readonly dtype?: 'u8' | 'f32' | 'i32'
   readonly report: ImportReport
 }

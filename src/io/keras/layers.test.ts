@@ -216,7 +216,8 @@ describe('layers with parameters', () => {
     const table = { embeddings: { shape: [3, 2], data: Float32Array.of(0, 1, 2, 3, 4, 5) } }
     tried.add('Embedding')
     const words = sequential2([1], [layer2('Embedding', 'words', { input_dim: 3, output_dim: 2 })])
-    const { model } = await load(words, { 'words/embeddings:0': table.embeddings })
+    const { model, dtype } = await load(words, { 'words/embeddings:0': table.embeddings })
+    expect(dtype).toBe('i32')
     expect(await model(tensor(Int32Array.of(2), [1, 1])).array()).toEqual([[[4, 5]]])
   })
 

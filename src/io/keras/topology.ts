@@ -1,5 +1,7 @@
 import { ConfigError, UnsupportedError } from '../../base/errors.ts'
 import { type Shape, showShape } from '../../base/shape.ts'
+import { followLayers } from '../../nn/flow.ts'
+import type { Model } from '../../nn/model.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import type { Field } from '../json-fields.ts'
 import type { KerasVersion } from './activations.ts'
@@ -37,7 +39,21 @@ export async function importTopology(
     model.pictures = { mean: 0, std: 1 / 255 }
     notes.push('pictures go in as 0 … 255: the first layer scales them')
   }
-  return { model, report: { format, notes: [...built.notes, ...notes] } }
+  return {
+    model,
+    ...(takesNumbers(model) ? { dtype: 'i32' } : {}),
+    report: { format, notes: [...built.notes, ...notes] },
+  }
+}
+
+/** Whether what goes in are rows of a table by their numbers, as of words. */
+function takesNumbers({ net, inputShape }: Model): boolean {
+  let found = false
+  followLayers(net, inputShape, true, ({ layer, inputs }) => {
+    found ||= layer.type === 'embedding' && inputs.some(({ value }) => value)
+    return layer.type === 'identity' && inputs[0].value
+  })
+  return found
 }
 
 /** Whether a model begins with a layer that takes pictures as they are; those that only change what is trained on aside. */

@@ -82,7 +82,8 @@ interface Parts {
 
 /**
  * A model as the bytes of an ONNX file: in inference form, for batches of any size `N`. Input and output are named `input`
- * and `output`.
+ * and `output`. The input is float32; int32 for a model that begins with an embedding, whatever int64 other exporters make
+ * of tokens; uint8 where `preprocessing` says so. What comes out has the type that the last layer gives it, mostly float32.
  * @throws UnsupportedError naming path and type of a layer that has no exporter, and for files above 2 GiB;
  * ConfigError on options that make no sense
  * @example

@@ -1,7 +1,7 @@
 /** Arithmetic of constants, and of shapes whose batch is open. */
 import { broadcastShapes, stridesOf } from '../../base/shape.ts'
 import { computed, type NodeReader } from './operator.ts'
-import { Batches, type Element, isFloat, type Known, known, product } from './values.ts'
+import { Batches, type Element, isFloat, type Known, known, lazily, product } from './values.ts'
 
 export type Combine = (a: number, b: number) => number
 
@@ -156,15 +156,8 @@ export function foldSteps(
 }
 
 /** A constant under other dims. */
-export const withDims = (value: Known, dims: readonly number[]): Known => ({
-  kind: 'known',
-  type: value.type,
-  dims,
-  get data() {
-    return value.data
-  },
-  ...(value.initializer === undefined ? {} : { initializer: value.initializer }),
-})
+export const withDims = (value: Known, dims: readonly number[]): Known =>
+  lazily(value, value.type, dims, () => value.data)
 
 /**
  * A constant that is the same at every place of an axis, with an extent of 1 there: what exporters computed beforehand for

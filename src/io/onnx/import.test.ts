@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
+  type Attributes,
   asNode,
   byImport,
   byRuntime,
+  constant,
   difference,
   encodeCase,
   f,
@@ -395,6 +397,16 @@ describe('inputs and outputs', () => {
     expect(await net(tensor([[0, 51, 255]])).array()).toEqual([[0, 51, 255]])
   })
 
+  it.each([
+    ['float', undefined],
+    ['uint8', 'u8'],
+    ['int64', 'i32'],
+    ['bool', undefined],
+  ] as const)('samples of %s are %s', async (type, dtype) => {
+    const bytes = model([2, 3], [{ op: 'Cast', inputs: ['x'], attributes: { to: 1 } }], { type })
+    expect((await importOnnx(bytes)).dtype).toBe(dtype)
+  })
+
   it('open extents are asked for', async () => {
     const open = changed(model([2, 3, 5, 7], [{ op: 'Conv', inputs: ['x', w([4, 3, 3, 3])] }]), (graph) => ({
       ...graph,
@@ -430,6 +442,46 @@ describe('inputs and outputs', () => {
     ).toBe(`UnsupportedError: ONNX model: node Softmax (output 'y'), opset 21: works along axis 0, the batch, which mixes samples.
   expected  operators that treat every sample of a batch by itself
   fix       export the model with a batch that only the first axis stands for`)
+  })
+})
+
+describe('what reads otherwise than it says', () => {
+  it('BatchNormalization in training mode takes the stored statistics, which a note says', async () => {
+    const norm = (attributes: Attributes, outputs = ['y'], opset = 15) =>
+      model(
+        [4, 3, 2, 2],
+        [
+          {
+            op: 'BatchNormalization',
+            inputs: ['x', ...[1, 2, 0.5, 3].map((value) => constant('float', [3], [value, value, value]))],
+            attributes,
+            outputs,
+          },
+        ],
+        { opset },
+      )
+    const { model: found, report } = await importOnnx(norm({ training_mode: 1 }))
+    expect(report.notes).toContain(
+      'BatchNormalization stands in training mode: the file normalises with the mean and variance of each batch, the model with the stored ones; its outputs differ from those of the file. Export in inference mode to have them equal',
+    )
+    expect((await importOnnx(norm({}, ['y', 'mean', 'var'], 9))).report.notes).toEqual(report.notes)
+    const x = tensor(Float32Array.from(numbers(48)), [4, 2, 2, 3])
+    expect(await (await found(x)).data()).toEqual(await (await importOnnx(norm({}))).model(x).data())
+  })
+
+  it('Resize to sizes that name a batch, where the batch is open', async () => {
+    const bytes = model(
+      [1, 2, 3, 4],
+      [{ op: 'Resize', inputs: ['x', undefined, undefined, ints(1, 2, 6, 8)], attributes: { mode: 'nearest' } }],
+    )
+    const { report } = await importOnnx(bytes)
+    expect(report.notes.slice(1, 2)).toEqual([
+      'Resize gives sizes for a batch of 1 where the batch is open: taken for every batch',
+    ])
+    const input = { shape: [1, 2, 3, 4], data: numbers(24) }
+    expect(difference(await byImport(bytes, input, 'float'), await byRuntime(bytes, input, 'float'))).toBe('')
+    const two = { shape: [2, 2, 3, 4], data: [...input.data, ...input.data] }
+    expect((await byImport(bytes, two, 'float')).shape).toEqual([2, 2, 6, 8])
   })
 })
 

@@ -57,7 +57,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   const open = isPath ? besideModel(opened.reader) : given(path, options)
   const needed = neededNodes(opened.graph.node, outputOf(opened.reader, opened.graph, options))
   const beside = await readExternal(opened.reader, opened.graph, needed, open)
-  const { translation, format, pictures } = readOnnx(
+  const { translation, format, pictures, dtype } = readOnnx(
     { ...opened, bytes: opened.bytes + beside.bytes },
     options,
     beside.external,
@@ -75,6 +75,7 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOnn
   return {
     model,
     ...classesOf(opened.file),
+    ...(dtype === undefined ? {} : { dtype }),
     report: { format, notes: translation.notes },
     input: translation.input,
     output: translation.output,
@@ -118,6 +119,8 @@ export interface ReadOnnx {
   readonly format: string
   /** What becomes of pictures, where the graph takes bytes or the file says so. */
   readonly pictures: PictureNormalization | undefined
+  /** What the graph takes, where these are no floats. */
+  readonly dtype: 'u8' | 'i32' | undefined
 }
 
 /** The net of a file and how its parameters are filled; nothing is made yet. */
@@ -158,10 +161,21 @@ export function readOnnx(
   return {
     translation: { ...translation, notes },
     format: formatOf(file, opset),
-    pictures:
-      taken?.pictures ??
-      (input.bytes ? bytesAsTheyAre : input.dtype === 'f32' ? picturesOf(file, translation.inputShape) : undefined),
+    dtype: input.bytes ? 'u8' : input.dtype === 'i32' ? 'i32' : undefined,
+    pictures: picturesOfInput(file, input, taken, translation.inputShape),
   }
+}
+
+function picturesOfInput(
+  file: Message<'Model'>,
+  { bytes, dtype }: GraphInput,
+  taken: TakenPictures | undefined,
+  shape: Shape,
+): PictureNormalization | undefined {
+  if (taken === undefined) return bytes ? bytesAsTheyAre : dtype === 'f32' ? picturesOf(file, shape) : undefined
+  // A model scales bytes to 0 … 1 without being told.
+  const { mean, std } = taken.pictures
+  return mean === 0 && std === 1 ? undefined : taken.pictures
 }
 
 /** A model scales bytes to 0 … 1 on entry; this takes it back. */
@@ -170,6 +184,7 @@ const bytesAsTheyAre: PictureNormalization = { mean: 0, std: 1 / 255 }
 function notesOfBytes({ bytes }: GraphInput, taken: TakenPictures | undefined): string[] {
   if (taken === undefined) return bytes ? ['input of bytes: u8 as it is, or f32 from 0 to 255'] : []
   const { mean, std } = taken.pictures
+  if (mean === 0 && std === 1) return ['bytes are scaled to 0 … 1 by the model itself']
   return [
     `bytes are normalised by the model itself: mean ${[mean].flat().join(', ')}, deviation ${[std].flat().join(', ')}`,
   ]

@@ -112,6 +112,18 @@ describe('a weight that many nodes use', () => {
 })
 
 describe('weights that are computed first', () => {
+  it('may be so by any number of nodes', async () => {
+    const chain = Array.from({ length: 20_000 }, (_, i): NodeCase => {
+      const before = i === 0 ? w([2, 2]) : `c${i - 1}`
+      const outputs = [`c${i}`]
+      if (i % 3 === 0) return { op: 'Transpose', inputs: [before], outputs }
+      if (i % 3 === 1) return { op: 'Cast', inputs: [before], attributes: { to: 1 }, outputs }
+      return { op: 'Flatten', inputs: [before], outputs }
+    })
+    const nodes: NodeCase[] = [...chain, { op: 'MatMul', inputs: ['x', 'c19999'], outputs: ['y'] }]
+    expect((await importOnnx(model([1, 2], nodes))).model.parameterCount).toBe(4)
+  })
+
   it('take little more than the weights: quantised ones of many megabytes come in', async () => {
     const extent = 4224
     const weight = constant('int8', [1, extent, extent], [])

@@ -76,7 +76,7 @@ export function takePictures(
   const mean = each(shift, std, (a, b) => (a === 0 ? 0 : -a * b))
   // The file's numbers are in single precision.
   const short = (list: readonly number[]) => {
-    const rounded = list.map((value) => Number(value.toPrecision(7)))
+    const rounded = list.map((value) => Number(value.toPrecision(6)))
     return rounded.every((value) => value === rounded[0]) ? rounded[0] : rounded
   }
   return {

@@ -53,26 +53,24 @@ export function known(type: OnnxType, dims: readonly number[], data: ArrayLike<E
   return { kind: 'known', type, dims, data }
 }
 
-/** The same constant as an initializer of this name; what is not decoded stays so. */
-export const asInitializer = (value: Known, initializer: string): Known => ({
-  kind: 'known',
-  type: value.type,
-  dims: value.dims,
-  initializer,
-  get data() {
-    return value.data
-  },
-})
+/** How many others have to be computed for a constant. */
+const depths = new WeakMap<Known, number>()
+/** More are computed at once: a long chain of nodes must not become as deep a chain of calls. */
+const deepest = 16
 
-/** A constant that is computed when it is first asked for. */
+/**
+ * A constant that is computed when it is first asked for.
+ * @param from the constant that it is made of @param initializer the name under which it is trained
+ */
 export function lazily(
+  from: Known,
   type: OnnxType,
   dims: readonly number[],
   make: () => ArrayLike<Element>,
-  initializer: string | undefined,
+  initializer = from.initializer,
 ): Known {
   let made: ArrayLike<Element> | undefined
-  return {
+  const result: Known = {
     kind: 'known',
     type,
     dims,
@@ -82,7 +80,15 @@ export function lazily(
       return made
     },
   }
+  const depth = (depths.get(from) ?? 0) + 1
+  if (depth > deepest) made = make()
+  else depths.set(result, depth)
+  return result
 }
+
+/** The same constant as an initializer of this name; what is not decoded stays so. */
+export const asInitializer = (value: Known, initializer: string): Known =>
+  lazily(value, value.type, value.dims, () => value.data, initializer)
 
 /** A vector of integers, as shapes are. */
 export const vector = (items: readonly Element[]): Known => known('int64', [items.length], items)

@@ -85,7 +85,7 @@ function foldCast(node: NodeReader, value: Known, type: OnnxType): Known {
   }
   const convert = (x: number) => (type === 'bool' ? Number(x !== 0) : float ? x : wrap(Math.trunc(x)))
   // A float of another width is the same weight.
-  if (float && isFloat(value.type)) return lazily(type, value.dims, () => value.data, value.initializer)
+  if (float && isFloat(value.type)) return lazily(value, type, value.dims, () => value.data)
   const { data, known } = computed(node, type, value.dims, [value])
   const from = value.data
   for (let i = 0; i < data.length; i++) {

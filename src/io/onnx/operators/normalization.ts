@@ -24,7 +24,15 @@ function batchNorm(node: NodeReader): Flow {
   if (value.axes.length < 2) throw node.error('the input has no channels', { expected: 'at least 2 axes' })
   if (node.version < 9 && node.int('spatial', 1) === 0)
     throw node.unsupported('has statistics for every place (spatial = 0)')
-  if (node.int('training_mode', 0) === 1) node.note('BatchNormalization in training mode is read for inference')
+  // With the statistics of the batch samples would be mixed, and no single picture could be classified: whoever exported
+  // so forgot to switch the model to inference. The running statistics are in the file, so that it is of use.
+  // Until opset 13 further outputs said it.
+  const trains = node.version >= 14 ? node.int('training_mode', 0) === 1 : node.node.output.length > 1
+  if (trains) {
+    node.note(
+      'BatchNormalization stands in training mode: the file normalises with the mean and variance of each batch, the model with the stored ones; its outputs differ from those of the file. Export in inference mode to have them equal',
+    )
+  }
   const { flow, layer, extents, order } = featuresOf(node, value, 1)
   const weight = (i: number) => perFeature(node, node.known(i), extents, order)
   const made = node.add(nn.batchNorm({ eps: node.float('epsilon', 1e-5), momentum: momentumOf(node) }), [layer], {

@@ -61,7 +61,11 @@ function sizesAsOptions(node: NodeReader, flow: Flow, extents: readonly number[]
   const wanted = forAllAxes(node, sizes, dims.length, dims)
   const same = (a: Element, b: Element): boolean =>
     a instanceof Batches ? (b instanceof Batches ? a.times === b.times : b === node.context.declaredBatch) : a === b
-  if (!same(dims[0], wanted[0]) || !same(dims[1], wanted[1])) {
+  const [batch] = wanted
+  // Sizes were traced with some batch, which only then is what they say: they hold for every batch here.
+  const isTraced = dims[0] instanceof Batches && node.context.declaredBatch === undefined && typeof batch === 'number'
+  if (isTraced) node.note(`Resize gives sizes for a batch of ${batch} where the batch is open: taken for every batch`)
+  if (!(isTraced || same(dims[0], batch)) || !same(dims[1], wanted[1])) {
     throw node.unsupported('resizes other axes than spatial ones', { got: `sizes ${showElements(wanted)}` })
   }
   const size = wanted.slice(2).map((extent) => node.plain(extent))

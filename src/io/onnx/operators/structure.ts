@@ -109,7 +109,7 @@ function foldTranspose(node: NodeReader, [value]: readonly Known[]): Known {
     if (data instanceof Float32Array) return turned(data, value.dims, perm)
     return foldSteps(node, value, to, steps).data
   }
-  return lazily(value.type, to, turn, value.initializer)
+  return lazily(value, value.type, to, turn)
 }
 
 // ── axes of extent 1 ──
