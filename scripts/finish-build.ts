@@ -16,8 +16,20 @@ import { transform } from 'esbuild'
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-/** Folders that are published without sources and maps, by `files` in package.json: what no user's program calls. */
-const withoutSources = ['cli', 'kernel', 'backends', 'schedule']
+/** Folders that are published without sources and maps, by `files` in package.json: the machine room, file formats and data. */
+const withoutSources = [
+  'cli',
+  'kernel',
+  'backends',
+  'schedule',
+  'graph',
+  'ops',
+  'autodiff',
+  'engine',
+  'platform',
+  'io',
+  'data',
+]
 
 /** Writes a module anew with half of the compiler's indentation, a tenth of the code, and its map with one place a line. */
 async function thin(file: string): Promise<void> {

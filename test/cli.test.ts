@@ -70,7 +70,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['train', 'digits', '--arch', 'simplecn'],
-      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'simpleCnn'?\n",
+      "ConfigError: architecture: there is no architecture 'simplecn'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n  fix       did you mean 'simpleCnn'?\n",
     ],
     [
       ['train', 'digits', '--optimizer', 'adamm'],
@@ -102,7 +102,7 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['explain', 'convolution'],
-      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv, simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       use one of: conv, simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n",
+      "ConfigError: explanation: there is no explanation 'convolution'.\n  expected  conv, simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n  fix       use one of: conv, simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n",
     ],
     [
       ['explain', 'conv', '--filters', '8'],
@@ -134,11 +134,11 @@ describe('wrong usage ends with 2 before any work', () => {
     ],
     [
       ['evaluate', 'no/such/folder'],
-      'ConfigError: no/such/folder: cannot open the model: there is no such folder.\n  expected  a folder with model.json and weights.safetensors\n  fix       check the path, or train a model: juanji train digits\n',
+      'ConfigError: no/such/folder: there is no such file or folder.\n  expected  a model folder, or a file that ends in .onnx, .keras, .h5, .hdf5, model.json, .safetensors, .safetensors.index.json, .pt, .pth, .th, .bin, .ckpt, .weights.h5\n  fix       check the path, or train a model: juanji train digits\n',
     ],
     [
       ['summary', 'resnet9'],
-      "ConfigError: model folder or architecture: there is no model folder or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n  fix       did you mean 'resnet8'?\n",
+      "ConfigError: model or architecture: there is no model or architecture 'resnet9'.\n  expected  simpleCnn, lenet5, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20B, resnet32B, resnet44B, resnet56B, resnet110B, resnet18, resnet34, resnet50, mobileNetV1, mobileNetV2, squeezeNet, darknetTiny, mlperfResnet8\n  fix       did you mean 'resnet8'?\n",
     ],
   ]
 
@@ -260,7 +260,7 @@ describe('data that are downloaded', () => {
 })
 
 describe('help', () => {
-  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion'])(
+  test.each(['train', 'evaluate', 'predict', 'summary', 'explain', 'convert', 'bench', 'doctor', 'completion'])(
     '%s --help has an example',
     async (name) => {
       const { code, out, err } = await juanji([name, '--help'])
@@ -447,8 +447,8 @@ describe('a model', () => {
       out: '',
       err:
         'ConfigError: --input: a trained model has its own.\n' +
-        `  got       the folder ${model}\n` +
-        '  expected  this option together with one of simpleCnn, lenet5, resnet8, resnet20, resnet18, mobileNetV2\n' +
+        `  got       --input with ${model}\n` +
+        '  expected  this option together with an architecture, or a file that leaves extents open\n' +
         '  fix       leave --input out\n',
     })
   })

@@ -9,17 +9,21 @@ import { Device, evaluate } from '../src/engine/index.ts'
 import { dataNode, inputNode, type Node } from '../src/graph/node.ts'
 import { cases as activations } from '../src/ops/activations.cases.ts'
 import { convCases } from '../src/ops/conv/conv.cases.ts'
+import { moreConvCases } from '../src/ops/conv/more-convs.cases.ts'
 import { cases as elementwise } from '../src/ops/elementwise.cases.ts'
 import { cases as gather } from '../src/ops/gather.cases.ts'
 import { cases as image } from '../src/ops/image.cases.ts'
 import * as ops from '../src/ops/index.ts'
 import { cases as losses } from '../src/ops/loss.cases.ts'
 import { matmulCases } from '../src/ops/matmul.cases.ts'
-import { cases as norms } from '../src/ops/norm.cases.ts'
-import { poolCases } from '../src/ops/pool.cases.ts'
+import { localCases, cases as norms } from '../src/ops/norm.cases.ts'
+import { composedPoolCases, poolCases } from '../src/ops/pool.cases.ts'
 import { cases as random } from '../src/ops/random.cases.ts'
+import { cases as rearrangements } from '../src/ops/rearrange.cases.ts'
 import { cases as reductions } from '../src/ops/reduce.cases.ts'
+import { cases as resizes } from '../src/ops/resize.cases.ts'
 import { cases as shapes } from '../src/ops/shape-ops.cases.ts'
+import { cases as signals } from '../src/ops/signal.cases.ts'
 import { reachable, schedule } from '../src/schedule/index.ts'
 import type { OpCase } from '../src/testing/case.ts'
 import { type TestDevice, testDevices } from '../src/testing/each-backend.ts'
@@ -46,6 +50,11 @@ const families: readonly (readonly [string, readonly OpCase[]])[] = [
   ['image', image],
   ['matmul', matmulCases],
   ['pool', poolCases],
+  ['composed', [...composedPoolCases, ...localCases]],
+  ['more convolutions', moreConvCases],
+  ['rearrange', rearrangements],
+  ['resize', resizes],
+  ['signal', signals],
 ]
 const everyCase = [...families.flatMap(([, cases]) => cases), ...convCases]
 

@@ -2,28 +2,26 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { expect, it } from 'vitest'
-import { readSafetensors, type SafetensorsTensor } from '../src/io/index.ts'
+import { describe, expect, it, type TestContext } from 'vitest'
+import { mnist } from '../src/data/mnist.ts'
+import { type LoadWeightsOptions, loadWeights, openWeights, type WeightsReport } from '../src/io/index.ts'
 import { resnet20 } from '../src/models/index.ts'
-import { init } from '../src/nn/model.ts'
+import * as nn from '../src/nn/index.ts'
+import { init, type Model } from '../src/nn/model.ts'
 import { compile, type Tensor, tensor } from '../src/tensor/index.ts'
 
 const folder = process.env.JUANJI_DATA ?? ''
-const weightsFile = join(folder, 'weights', 'cifar10-resnet', 'resnet20-12fca82f.safetensors')
-const picturesFile = join(folder, 'images', 'cifar10', 'cifar10-data_batch_1-first4000-lossless.bin.gz')
-
-/** PyTorch's [out, in, height, width] as [height, width, in, out], its [out, in] as [in, out]. */
-function turn({ shape, data }: SafetensorsTensor): { shape: number[]; data: Float32Array } {
-  const [outputs, inputs = 1, height = 1, width = 1] = shape
-  const turned = new Float32Array(data.length)
-  for (let i = 0; i < data.length; i++) {
-    const place = i % (height * width)
-    const input = Math.floor(i / (height * width)) % inputs
-    const output = Math.floor(i / (height * width * inputs))
-    turned[(place * inputs + input) * outputs + output] = Number(data[i])
-  }
-  return { shape: shape.length === 4 ? [height, width, inputs, outputs] : shape.toReversed(), data: turned }
-}
+const inFolder = (...parts: readonly string[]) => join(folder, ...parts)
+const resnetFiles = ['th', 'safetensors'].map((end) =>
+  inFolder('weights', 'cifar10-resnet', `resnet20-12fca82f.${end}`),
+)
+const picturesFile = inFolder('images', 'cifar10', 'cifar10-data_batch_1-first4000-lossless.bin.gz')
+/** Of two trainings; right of 10,000 with PyTorch as well. */
+const mnistFiles = [
+  [inFolder('weights', 'mnist-cnn-burn', 'mnist.safetensors'), 9917],
+  [inFolder('weights', 'mnist-cnn-burn', 'mnist.pt'), 9915],
+] as const
+const mnistFolder = inFolder('images', 'mnist')
 
 /** Records of one label and 1,024 bytes each of red, green and blue, normalised as the network was trained. */
 function readPictures(): { count: number; labels: Uint8Array; pictures: Float32Array } {
@@ -43,23 +41,87 @@ function readPictures(): { count: number; labels: Uint8Array; pictures: Float32A
   return { count, labels, pictures }
 }
 
-it('resnet20 with published weights knows 99.8 % of 4,000 training pictures of CIFAR-10', async (context) => {
+/** A skip that says why, unless the files are there. */
+function need(context: TestContext, ...files: readonly string[]): void {
   if (process.env.JUANJI_DATA === undefined) context.skip('JUANJI_DATA is not set')
-  for (const file of [weightsFile, picturesFile]) if (!existsSync(file)) context.skip(`there is no ${file}`)
-  const { tensors } = readSafetensors(readFileSync(weightsFile), weightsFile)
-  const model = init(resnet20(), { input: [32, 32, 3] })
-  await model.load(new Map([...tensors].map(([name, values]) => [name, turn(values)])), weightsFile)
-  model.eval()
+  for (const file of files) if (!existsSync(file)) context.skip(`there is no ${file}`)
+}
+
+/** Loads a file's weights. */
+async function load(model: Model, path: string, options?: LoadWeightsOptions): Promise<WeightsReport> {
+  const file = await openWeights(path)
+  try {
+    return await loadWeights(model, file, options)
+  } finally {
+    await file.close()
+  }
+}
+
+/** How many samples get their label. */
+async function countRight(model: Model, pictures: Float32Array, labels: Uint8Array, batch: number): Promise<number> {
   const classify = compile((x: Tensor) => model(x).argmax())
-  const { count, labels, pictures } = readPictures()
-  expect(count).toBe(4000)
-  const batch = 250
+  const size = pictures.length / labels.length
   let right = 0
-  for (let start = 0; start < count; start += batch) {
-    const x = tensor(pictures.subarray(3072 * start, 3072 * (start + batch)), [batch, 32, 32, 3])
+  for (let start = 0; start < labels.length; start += batch) {
+    const x = tensor(pictures.subarray(size * start, size * (start + batch)), [batch, ...model.inputShape])
     const classes = await (await classify(x)).data()
     right += classes.filter((value, i) => value === labels[start + i]).length
   }
-  // PyTorch finds 3,992 as well; one may lie within rounding of another class.
-  expect(Math.abs(right - 3992)).toBeLessThanOrEqual(1)
+  return right
+}
+
+describe('published weights', () => {
+  it('of a ResNet-20, in both forms, know 99.8 % of 4,000 training pictures of CIFAR-10', async (context) => {
+    need(context, ...resnetFiles, picturesFile)
+    const { count, labels, pictures } = readPictures()
+    expect(count).toBe(4000)
+    const values: Float32Array[] = []
+    for (const path of resnetFiles) {
+      const model = init(resnet20(), { input: [32, 32, 3] }).eval()
+      const report = await load(model, path)
+      expect([report.missing, report.unexpected, report.mismatched, report.layout]).toEqual([[], [], [], 'pytorch'])
+      expect([report.loaded.length, report.permuted.length]).toEqual([97, 20])
+      values.push((await model.get('layer3.2.conv2.weight').data()) as Float32Array)
+      // PyTorch finds 3,992 as well; one may lie within rounding of another class.
+      if (path.endsWith('.th')) {
+        expect(Math.abs((await countRight(model, pictures, labels, 250)) - 3992)).toBeLessThanOrEqual(1)
+      }
+    }
+    expect(values[1]).toEqual(values[0])
+  })
+
+  it('of a network for digits, with a flatten, know 99.2 % of MNIST', async (context) => {
+    need(context, ...mnistFiles.map(([path]) => path), mnistFolder)
+    const { test } = await mnist({ data: mnistFolder })
+    const labels = new Uint8Array(test.length)
+    const pictures = new Float32Array(28 * 28 * test.length)
+    for (let i = 0; i < test.length; i++) {
+      const { x, y } = await test.get(i)
+      labels[i] = y
+      for (let k = 0; k < 28 * 28; k++) pictures[28 * 28 * i + k] = (x[k] / 255 - 0.1307) / 0.3081
+    }
+    for (const [path, expected] of mnistFiles) {
+      const model = init(digits(), { input: [28, 28, 1] }).eval()
+      const report = await load(model, path)
+      expect(report.ignored).toEqual(['norm1.num_batches_tracked', 'norm2.num_batches_tracked'])
+      expect(await countRight(model, pictures, labels, 250)).toBe(expected)
+    }
+  })
 })
+
+/** The network of burn's example of importing PyTorch's weights. */
+const digits = () =>
+  nn.sequential(
+    ['conv1', nn.conv2d(8, 3)],
+    ['relu1', nn.relu()],
+    ['conv2', nn.conv2d(16, 3)],
+    ['relu2', nn.relu()],
+    ['conv3', nn.conv2d(24, 3)],
+    ['relu3', nn.relu()],
+    ['norm1', nn.batchNorm()],
+    ['flat', nn.flatten()],
+    ['fc1', nn.linear(32)],
+    ['relu4', nn.relu()],
+    ['fc2', nn.linear(10)],
+    ['norm2', nn.batchNorm()],
+  )

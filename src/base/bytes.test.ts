@@ -49,6 +49,20 @@ describe('ByteReader', () => {
     )
   })
 
+  it('counts from the start of the file where it reads a part', () => {
+    const reader = new ByteReader(Uint8Array.of(1, 2, 3), 'a.bin', 1000)
+    reader.u8()
+    expect(reader.offset).toBe(1)
+    expect(messageOf(() => reader.bytes(5, 'the table'))).toBe(
+      `a.bin: the data end inside the table (at byte offset 1001).
+  got       2 of 5 bytes
+  expected  at least 6 bytes in this part, found 3
+  fix       the file is cut short or not of this format: get it again`,
+    )
+    expect(messageOf(() => reader.seek(9))).toContain('points to byte offset 1009, outside the file')
+    expect(reader.error('wrong', { offset: 2 }).message).toContain('wrong (at byte offset 1002)')
+  })
+
   it('refuses absurd numbers, offsets, lengths and text', () => {
     const full = new ByteReader(new Uint8Array(8).fill(255), 'a.bin')
     expect(messageOf(() => full.u64LittleEndian('the header length'))).toBe(

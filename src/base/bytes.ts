@@ -42,21 +42,24 @@ export class ByteReader {
   readonly path: string
   readonly #bytes: Uint8Array
   readonly #view: DataView
+  readonly #base: number
   #offset = 0
 
-  constructor(bytes: Uint8Array, path: string) {
+  /** @param base where in the file the bytes begin, when they are a part of it: what messages count from */
+  constructor(bytes: Uint8Array, path: string, base = 0) {
     this.path = path
+    this.#base = base
     // A Buffer is a Uint8Array whose slice() does not copy; only the plain kind leaves this reader.
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** Bytes in all. */
+  /** Bytes in all, of the part when it is one. */
   get length(): number {
     return this.#bytes.length
   }
 
-  /** Byte offset of the next read, from the start of the file. */
+  /** Byte offset of the next read, from the start of the bytes. */
   get offset(): number {
     return this.#offset
   }
@@ -69,9 +72,9 @@ export class ByteReader {
   /** Moves to a byte offset; the end itself is allowed. @throws FormatError outside the file */
   seek(offset: number): void {
     if (!Number.isInteger(offset) || offset < 0 || offset > this.#bytes.length) {
-      throw this.error(`points to byte offset ${offset}, outside the file`, {
-        got: `offset ${offset}`,
-        expected: `an offset from 0 to ${this.#bytes.length}`,
+      throw this.error(`points to byte offset ${this.#base + offset}, outside the file`, {
+        got: `offset ${this.#base + offset}`,
+        expected: `an offset from ${this.#base} to ${this.#base + this.#bytes.length}`,
       })
     }
     this.#offset = offset
@@ -128,7 +131,7 @@ export class ByteReader {
   /** A FormatError at the present offset (or `offset`), to throw where the reader's user finds something wrong. */
   error(what: string, details: { got?: string; expected?: string; fix?: string; offset?: number } = {}): FormatError {
     const { offset = this.#offset, fix = 'check that the file is complete and of this format', ...rest } = details
-    return new FormatError({ where: this.path, what: `${what} (at byte offset ${offset})`, ...rest, fix })
+    return new FormatError({ where: this.path, what: `${what} (at byte offset ${this.#base + offset})`, ...rest, fix })
   }
 
   #u64(littleEndian: boolean, what: string): number {
@@ -145,9 +148,10 @@ export class ByteReader {
       throw this.error(`${what} has an impossible length`, { got: `${count} bytes`, expected: 'a length of 0 or more' })
     }
     if (count > this.remaining) {
-      throw this.error(`the file ends inside ${what}`, {
+      const part = this.#base > 0
+      throw this.error(`the ${part ? 'data end' : 'file ends'} inside ${what}`, {
         got: `${this.remaining} of ${count} bytes`,
-        expected: `at least ${this.#offset + count} bytes in all, found ${this.#bytes.length}`,
+        expected: `at least ${this.#offset + count} bytes ${part ? 'in this part' : 'in all'}, found ${this.#bytes.length}`,
         fix: 'the file is cut short or not of this format: get it again',
       })
     }

@@ -3,7 +3,7 @@
 import type { Precision } from '../base/dtype.ts'
 import { ShapeError } from '../base/errors.ts'
 import { Random } from '../base/random.ts'
-import { type Shape, sizeOf } from '../base/shape.ts'
+import { sizeOf } from '../base/shape.ts'
 import {
   compile,
   crossEntropy,
@@ -17,13 +17,13 @@ import {
   valueAndGrad,
 } from '../index.ts'
 import { chooseDevice, type DeviceChoice, type Task } from './command.ts'
-import { architectureNames, openNetwork } from './open-network.ts'
+import type { ModelFileChoice } from './model-files.ts'
+import { architectureNames } from './names.ts'
+import { openNetwork } from './open-network.ts'
 import { showExtents } from './summary-table.ts'
 import { readPrecision } from './train-plan.ts'
 
-export interface ExplainModelOptions extends DeviceChoice {
-  readonly input?: Shape
-  readonly classes?: number
+export interface ExplainModelOptions extends DeviceChoice, ModelFileChoice {
   readonly batchSize: number
   readonly training?: boolean
   readonly precision?: string

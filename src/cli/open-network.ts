@@ -1,58 +1,46 @@
-/** A network that a command is given by name: an architecture, or the folder of a trained model. */
-import { InvalidArgumentError } from 'commander'
-import { isDirectory } from '#platform'
+/** A network that a command is given by name: an architecture, or a model in a folder or a file. */
+import { exists } from '#platform'
 import { ConfigError } from '../base/errors.ts'
-import { type LoadedModel, loadModel, models, type nn, type Shape } from '../index.ts'
+import { models, type nn, type OpenedModel, type Shape } from '../index.ts'
 import { unknownName } from './command.ts'
+import { type ModelFileChoice, openModelFile } from './model-files.ts'
 
 export interface Opened {
   readonly net: nn.Layer
   readonly input: Shape
-  /** For folders. */
-  readonly loaded?: LoadedModel
-}
-
-export const architectureNames: readonly string[] = Object.keys(models.architectures)
-
-export interface NetworkChoice {
-  readonly input?: Shape
-  readonly classes?: number
+  /** For folders and files. */
+  readonly loaded?: OpenedModel
 }
 
 /**
  * @param what what names stand for, for the message about an unknown one
- * @throws ConfigError when there is no such thing, and for options that a trained model does not take
+ * @throws ConfigError when there is no such thing, and for options that it does not take
  */
 export async function openNetwork(
   name: string,
-  options: NetworkChoice,
+  choice: ModelFileChoice,
   what: { readonly called: string; readonly known: readonly string[] },
 ): Promise<Opened> {
   const architectures: Readonly<Record<string, models.Architecture>> = models.architectures
   if (Object.hasOwn(architectures, name)) {
-    const input = options.input ?? models.usualInputs[name as models.ArchitectureName]
-    return { net: architectures[name]({ classes: options.classes, input }), input }
+    refuseForArchitecture(name, choice)
+    const input = choice.input ?? models.usualInputs[name as models.ArchitectureName]
+    return { net: architectures[name]({ classes: choice.classes, input }), input }
   }
-  if (!(await isDirectory(name)) && !/[/\\.]/.test(name)) throw unknownName(what.called, name, what.known)
-  for (const option of ['input', 'classes'] as const) {
-    if (options[option] === undefined) continue
-    throw new ConfigError({
-      where: `--${option}`,
-      what: 'a trained model has its own',
-      got: `the folder ${name}`,
-      expected: `this option together with one of ${architectureNames.join(', ')}`,
-      fix: `leave --${option} out`,
-    })
-  }
-  const loaded = await loadModel(name)
+  if (!(await exists(name)) && !/[/\\.]/.test(name)) throw unknownName(what.called, name, what.known)
+  const loaded = await openModelFile(name, choice)
   return { net: loaded.model.net, input: loaded.model.inputShape, loaded }
 }
 
-/** A reader for options that are shapes: `28,28,1` or `28x28x1`. */
-export function readShape(text: string): Shape {
-  const shape = text.split(/[,x×]/).map(Number)
-  if (shape.length < 1 || shape.some((extent) => !Number.isSafeInteger(extent) || extent < 1)) {
-    throw new InvalidArgumentError('expected whole numbers such as 28,28,1.')
+function refuseForArchitecture(name: string, choice: ModelFileChoice): void {
+  for (const option of ['arch', 'output', 'loose', 'labels', 'normalize'] as const) {
+    if (choice[option] === undefined) continue
+    throw new ConfigError({
+      where: `--${option}`,
+      what: 'this option is about a file',
+      got: `the architecture ${name}`,
+      expected: 'it together with a model file',
+      fix: `leave --${option} out`,
+    })
   }
-  return shape
 }

@@ -5,6 +5,7 @@ import { version } from '../base/version.ts'
 import { type AddCommand, Interrupted, makeRunner, type Progressed } from './command.ts'
 import { addBench } from './commands/bench.ts'
 import { addCompletion } from './commands/completion.ts'
+import { addConvert } from './commands/convert.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addEvaluate } from './commands/evaluate.ts'
 import { addExplain } from './commands/explain.ts'
@@ -19,6 +20,7 @@ const commands: readonly AddCommand[] = [
   addPredict,
   addSummary,
   addExplain,
+  addConvert,
   addBench,
   addDoctor,
   addCompletion,

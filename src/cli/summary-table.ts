@@ -33,20 +33,24 @@ export function formatBytes(bytes: number): string {
 
 interface Row {
   readonly layer: LayerSummary
+  /** Its path below the layer around it. */
+  readonly name: string
   readonly depth: number
   /** Whether the layers inside have rows of their own. */
   readonly open: boolean
 }
 
 /** Rows down to a depth; below it, what is inside is told as a sum. */
-function rowsOf(layers: readonly LayerSummary[], depth: number, most: number): readonly Row[] {
+function rowsOf(layers: readonly LayerSummary[], around: string, depth: number, most: number): readonly Row[] {
   return layers.flatMap((layer): readonly Row[] => {
     const open = layer.layers !== undefined && depth + 1 < most
-    return [{ layer, depth, open }, ...(open ? rowsOf(layer.layers ?? [], depth + 1, most) : [])]
+    // In a graph names may hold dots.
+    const name = around === '' ? layer.path : layer.path.slice(around.length + 1)
+    return [{ layer, name, depth, open }, ...(open ? rowsOf(layer.layers ?? [], layer.path, depth + 1, most) : [])]
   })
 }
 
-const tree = ({ root }: Summary, depth: number) => rowsOf(root.layers ?? [root], 0, depth)
+const tree = ({ root }: Summary, depth: number) => rowsOf(root.layers ?? [root], '', 0, depth)
 
 /** Layers whose numbers add up to the totals: those without others inside, and those at the depth asked for. */
 export function layersToDepth(summary: Summary, depth: number): readonly LayerSummary[] {
@@ -63,10 +67,7 @@ const number =
   ({ layer, open }: Row): string =>
     open || of(layer) === 0 ? '' : format(of(layer))
 
-const name: Column = [
-  'layer',
-  ({ layer, depth }) => '  '.repeat(depth) + layer.path.slice(layer.path.lastIndexOf('.') + 1),
-]
+const name: Column = ['layer', ({ name: own, depth }) => '  '.repeat(depth) + own]
 const type: Column = ['type', ({ layer }) => layer.type]
 const output: Column = ['output', ({ layer }) => showExtents(layer.output)]
 const activations: Column = ['memory', number((layer) => layer.activationBytes, formatBytes)]

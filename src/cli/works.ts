@@ -13,6 +13,7 @@ import {
   type Shape,
   State,
   type Tensor,
+  tensor,
   valueAndGrad,
 } from '../index.ts'
 import { type ConvolutionLayer, paddingOf, parseLayer } from './layer-sets.ts'
@@ -181,9 +182,10 @@ async function networkWork(
     },
     { precision },
   )
+  // The batch is an argument: what is made of the weights is kept, as when a model is used.
   const infer = compile(
-    () => {
-      logits.assign(model(x.value))
+    (images: Tensor) => {
+      logits.assign(model(images))
       return undefined
     },
     { precision },
@@ -191,6 +193,7 @@ async function networkWork(
   model.train()
   const stepMs = await bestMs(step)
   model.eval()
-  const inferenceMs = await bestMs(infer)
+  const images = tensor(await x.data(), x.shape)
+  const inferenceMs = await bestMs(() => infer(images))
   return { work, train_step_ms: stepMs, inference_ms: inferenceMs, samples_per_s: (batch / stepMs) * 1e3 }
 }

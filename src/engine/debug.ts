@@ -14,8 +14,8 @@ export const debugLevel = Number(environment('JUANJI_DEBUG') ?? 0) || 0
 /** Everything a plan is going to do, one line a kernel call. */
 export function describePlan(plan: Plan, nameOf: (index: number) => string): string {
   const bytes = (n: number) => (n < 2 ** 20 ? `${(n / 2 ** 10).toFixed(1)} KiB` : `${(n / 2 ** 20).toFixed(1)} MiB`)
-  const rows = plan.calls.map((call, i) => [
-    String(i),
+  const rows = [...plan.prologue, ...plan.calls].map((call, i) => [
+    i < plan.prologue.length ? `kept ${i}` : String(i - plan.prologue.length),
     call.label,
     nameOf(i),
     `${call.tasks} ${call.tasks === 1 ? 'task' : 'tasks'}`,
@@ -28,7 +28,8 @@ export function describePlan(plan: Plan, nameOf: (index: number) => string): str
       .join('  ')
       .trimEnd(),
   )
-  return [`plan: ${plan.calls.length} kernel calls, arena ${bytes(plan.arenaBytes)}`, ...lines].join('\n')
+  const kept = plan.prologue.length === 0 ? '' : `, ${plan.prologue.length} kept, ${bytes(plan.keptBytes)}`
+  return [`plan: ${plan.calls.length} kernel calls, arena ${bytes(plan.arenaBytes)}${kept}`, ...lines].join('\n')
 }
 
 export function debugPlan(plan: Plan, nameOf: (index: number) => string): void {

@@ -8,6 +8,7 @@ import type { KernelSpec } from '../kernel/build.ts'
 import type { Kernel } from '../kernel/language.ts'
 import type { AlgorithmChoice, Plan } from '../schedule/index.ts'
 import { debugKernel, debugLevel, verifyKernel } from './debug.ts'
+import { HeldMemory } from './holdings.ts'
 
 const keptKernels = 2048
 
@@ -27,6 +28,24 @@ function hostValues({ initial, dtype, size }: Variable): TypedArray {
   return values
 }
 
+/** How often values of any Variable were replaced. */
+let writes = 0
+
+/**
+ * Notes that the values of these Variables are being replaced: what was made of them is old. For Variables that live on
+ * a device only inside `exclusive`, beside the write: what runs in between would be made of the old values and bear the
+ * new version.
+ */
+export function noteWrites(variables: readonly Variable[]): void {
+  if (variables.length > 0) writes++
+  for (const variable of variables) variable.version++
+}
+
+/** Grows when any Variable is written: a program that sees no change need not look at each of its own. */
+export function writesSoFar(): number {
+  return writes
+}
+
 /** Elements that are made and carried over at a time. */
 const pieceSize = 16_384
 
@@ -39,6 +58,8 @@ export class Device {
   verify = debugLevel > 0
   /** How algorithms are chosen. Set it before the first program: later ones may be kept from before. */
   choice: AlgorithmChoice = {}
+  /** What programs hold here. */
+  readonly held: HeldMemory
   readonly #kernels = new Map<string, Kernel>()
   readonly #abandoned: FinalizationRegistry<() => void>
   #arena: Block | undefined
@@ -54,6 +75,7 @@ export class Device {
   /** @param companion computes expressions outside of compile(), in one queue with this device */
   constructor(backend: Backend, companion?: Device) {
     this.backend = backend
+    this.held = new HeldMemory(backend)
     this.#companion = companion
     this.#abandoned = new FinalizationRegistry((release) => release())
     if (companion === undefined) return
@@ -114,18 +136,21 @@ export class Device {
   }
 
   /**
-   * Reserves memory. When there is none left, what has been dropped is collected first: the collector runs when the
-   * event loop turns, and is told that memory is short by asking it for as much.
+   * Reserves memory. When there is none left, programs give back what they hold, except the one that runs; then what has
+   * been dropped is collected: the collector runs when the event loop turns, and is told that memory is short by asking
+   * it for as much. Only inside `exclusive`.
    * @throws UnsupportedError when even then there is not enough
    */
   async allocate(bytes: number): Promise<Block> {
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; ; ) {
       try {
         return this.backend.allocate(bytes)
       } catch (error) {
-        if (!(error instanceof UnsupportedError) || attempt > 5) throw error
+        if (!(error instanceof UnsupportedError)) throw error
+        if (this.held.releaseOldest()) continue
+        if (attempt > 5) throw error
         void new ArrayBuffer(Math.min(bytes, 2 ** 30))
-        await new Promise((resolve) => setTimeout(resolve, 10 * attempt))
+        await new Promise((resolve) => setTimeout(resolve, 10 * attempt++))
       }
     }
   }
@@ -143,11 +168,12 @@ export class Device {
   /**
    * Bytes that a plan may take, those it holds already included; undefined where nothing but the machine's memory limits
    * them.
+   * @param held bytes that the plan's program holds, or finds kept by another one
    */
-  availableBytes(plan: Plan): number | undefined {
+  availableBytes(plan: Plan, held: number): number | undefined {
     const { memoryLimitBytes, bytesInUse } = this.backend
     if (memoryLimitBytes === undefined) return undefined
-    let own = this.#arena?.bytes ?? 0
+    let own = held + (this.#arena?.bytes ?? 0)
     for (const region of plan.regions) if (region.kind === 'variable') own += this.home(region.variable)?.bytes ?? 0
     return memoryLimitBytes - (bytesInUse - own)
   }
@@ -215,14 +241,25 @@ export class Device {
     return home.device.exclusive(() => home.device.#read(variable, home.block))
   }
 
-  /** Replaces the values of a Variable. `values` is copied. */
+  /** Replaces the values of a Variable, after all that was asked for earlier. `values` is copied at once. */
   static async write(variable: Variable, values: TypedArray): Promise<void> {
-    const home = homes.get(variable)
-    if (home === undefined) {
-      variable.initial = values.slice()
-      return
+    const copy = values.slice()
+    for (let done = false; !done; ) {
+      const home = homes.get(variable)
+      if (home === undefined) {
+        noteWrites([variable])
+        variable.initial = copy
+        return
+      }
+      done = await home.device.exclusive(async () => {
+        // What ran in between may have carried it to another device.
+        if (homes.get(variable) !== home) return false
+        // Not earlier: a run that was asked for before would take the old values for the new ones.
+        noteWrites([variable])
+        home.device.backend.write(home.block, 0, variable.dtype, copy)
+        return true
+      })
     }
-    await home.device.exclusive(async () => home.device.backend.write(home.block, 0, variable.dtype, values.slice()))
   }
 
   async close(): Promise<void> {

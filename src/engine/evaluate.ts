@@ -4,6 +4,7 @@ import { UnsupportedError } from '../base/errors.ts'
 import type { DataAttributes, Node } from '../graph/node.ts'
 import { type Assignment, Identities, nodeKey, reachable } from '../schedule/index.ts'
 import type { Device } from './device.ts'
+import { lasting } from './identity.ts'
 import { Program } from './program.ts'
 
 const mostNodes = 10_000
@@ -25,20 +26,6 @@ interface Cache {
 }
 
 const caches = new WeakMap<Device, Cache>()
-/** Ops, Variables and functions keep their numbers for as long as they live. */
-const numbers = new WeakMap<object, number>()
-let nextNumber = 0
-const lasting = {
-  of(object: object): number {
-    let number = numbers.get(object)
-    if (number === undefined) {
-      number = nextNumber++
-      numbers.set(object, number)
-    }
-    return number
-  },
-} as Identities
-
 function isData(node: Node): boolean {
   return node.op.kind === 'leaf' && node.op.name === 'data'
 }

@@ -10,8 +10,9 @@ const profile = (calls: readonly ProfiledCall[]): Profile => ({
   threads: 2,
   peak: { gflops: 100, gigabytesPerSecond: 20 },
   calls,
+  kept: [],
   wholeMs: 3,
-  memory: { arenaBytes: 0, variableBytes: 0, bufferBytes: 0, scratchBytes: 0, bytes: 0 },
+  memory: { keptBytes: 0, arenaBytes: 0, variableBytes: 0, bufferBytes: 0, scratchBytes: 0, bytes: 0 },
 })
 
 describe('explainProfile', () => {

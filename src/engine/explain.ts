@@ -29,6 +29,8 @@ export interface Explanation {
   readonly peak: Peak
   /** In the order in which they run. */
   readonly calls: readonly ExplainedCall[]
+  /** Of the calls before the first run, whose results are kept until a Variable they were made of is written. */
+  readonly kept: readonly ExplainedCall[]
   readonly total: {
     /** Of the calls one by one. */
     readonly ms: number
@@ -43,7 +45,7 @@ export interface Explanation {
 /** From this share of a peak on it counts as what holds a call back. */
 const boundFrom = 0.3
 
-export function explainProfile({ backend, threads, peak, calls, wholeMs, memory }: Profile): Explanation {
+export function explainProfile({ backend, threads, peak, calls, kept, wholeMs, memory }: Profile): Explanation {
   const explained = calls.map((call) => explainCall(call, peak))
   const sum = (of: (call: ExplainedCall) => number) => explained.reduce((total, call) => total + of(call), 0)
   return {
@@ -51,6 +53,7 @@ export function explainProfile({ backend, threads, peak, calls, wholeMs, memory 
     threads,
     peak,
     calls: explained,
+    kept: kept.map((call) => explainCall(call, peak)),
     total: {
       ms: sum(({ ms }) => ms),
       wholeMs,

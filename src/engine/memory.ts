@@ -17,6 +17,8 @@ export interface PlannedMemory {
   readonly arenaBytes: number
   /** Arguments, results and fixed data. */
   readonly bufferBytes: number
+  /** What was made of Variables and is kept from run to run: packed and transformed weights. */
+  readonly keptBytes: number
   /** All of that. */
   readonly bytes: number
   /** Bytes the device has for it; undefined where nothing but the machine's memory limits them. */
@@ -34,6 +36,7 @@ export function memoryOf(
     switch (region.kind) {
       case 'arena':
       case 'variable':
+      case 'kept':
         return 0
       case 'input':
         return of(inputs[region.index])
@@ -52,6 +55,7 @@ export function memoryOf(
     if (region.kind === 'variable') variableBytes += of(region.variable)
     else bufferBytes += held(region)
   }
-  const { arenaBytes } = plan
-  return { variableBytes, arenaBytes, bufferBytes, bytes: variableBytes + arenaBytes + bufferBytes }
+  const { arenaBytes, keptBytes } = plan
+  const sum = variableBytes + arenaBytes + bufferBytes + keptBytes
+  return { variableBytes, arenaBytes, bufferBytes, keptBytes, bytes: sum }
 }

@@ -48,6 +48,8 @@ export interface Profile {
   readonly threads: number
   readonly peak: Peak
   readonly calls: readonly ProfiledCall[]
+  /** What was computed before the first run and is kept: it costs nothing until a Variable it was made of is written. */
+  readonly kept: readonly ProfiledCall[]
   /** Best time of the whole program in one piece. */
   readonly wholeMs: number
   readonly memory: ProfiledMemory
@@ -72,17 +74,20 @@ export async function profileProgram(
 ): Promise<Profile> {
   const { device, plan } = program
   await peakOf(device)
-  const profile = await program.inspect(inputs, async (instructions, table, bound) => {
+  const profile = await program.inspect(inputs, async ({ prologue, run }, table, bound) => {
     const variables = variableNames(plan.regions)
-    const costs = plan.calls.map((call, i) => costOf(call, instructions[i], device, variables))
     const { wholeMs, rounds } = await timeWhole(device, table, bound, options.rounds ?? 5)
-    const times = await timeCalls(device, instructions, bound, rounds)
+    const timed = async (calls: readonly PlannedCall[], instructions: readonly Instruction[]) => {
+      const times = await timeCalls(device, instructions, bound, rounds)
+      return calls.map((call, i) => ({ ...costOf(call, instructions[i], device, variables), ms: times[i] }))
+    }
     return {
       backend: device.target.name,
       threads: device.backend.threads,
-      calls: costs.map((cost, i) => ({ ...cost, ms: times[i] })),
+      kept: await timed(plan.prologue, prologue),
+      calls: await timed(plan.calls, run),
       wholeMs,
-      memory: profiledMemory(program, inputs, instructions),
+      memory: profiledMemory(program, inputs, [...prologue, ...run]),
     }
   })
   // Rates of calls that take microseconds are no measure.

@@ -58,5 +58,10 @@ export interface BuildContext {
   readonly target: Target
   /** Memory for the duration of this op's calls. */
   temporary(dtype: StorageType, size: number): Span
+  /**
+   * Memory that one call fills from `sources` alone and that is only read afterwards: weights in the order in which a
+   * kernel wants them. Where the sources stay the same from run to run it is filled once and kept.
+   */
+  prepared(dtype: StorageType, size: number, sources: readonly Span[], fill: (into: Span) => KernelCall): Span
   call(call: KernelCall): void
 }

@@ -89,6 +89,8 @@ export class Variable {
   initial: InitialValues | undefined
   /** The value assigned last and not yet stored, while a trace or an uncompiled expression is being built. */
   pending: Node | undefined
+  /** Counts how often the values were replaced, so that what was made of them is known to be old. The engine alone changes it. */
+  version = 0
   /** The one leaf that reads this Variable. */
   leaf: Node | undefined
 

@@ -83,8 +83,9 @@ export interface Algorithm<A = unknown> {
   /**
    * Time in floating-point operations of a product at the machine's peak: multiply-adds × 2 with padding and tails, and
    * what else takes time in the same unit. The smallest estimate wins.
+   * @param lasts whether an input is the same at every run: what is prepared of it costs nothing then
    */
-  cost(node: Node<A>, target: Target, precision: Precision): number
+  cost(node: Node<A>, target: Target, precision: Precision, lasts?: (input: Node) => boolean): number
   /** Largest error to expect, relative to the largest magnitude of the output. */
   readonly tolerance: number
   readonly acceptsStrides?: boolean

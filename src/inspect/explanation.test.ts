@@ -60,8 +60,16 @@ const explanation: Explanation = {
   threads: 2,
   peak: { gflops: 126, gigabytesPerSecond: 39.2 },
   calls: [pack, conv, map],
+  kept: [],
   total: { ms: 20.53, wholeMs: 20.1, flops: 2.4e9, bytes: 37_194_912 },
-  memory: { arenaBytes: 30e6, variableBytes: 147_456, bufferBytes: 8.4e6, scratchBytes: 104_704, bytes: 38_652_160 },
+  memory: {
+    arenaBytes: 30e6,
+    variableBytes: 147_456,
+    bufferBytes: 8.4e6,
+    keptBytes: 0,
+    scratchBytes: 104_704,
+    bytes: 38_652_160,
+  },
 }
 
 const text = (columns: number) => printExplanation(explanation, { columns }).join('\n')
@@ -132,7 +140,9 @@ describe('explain', () => {
     expect(total.ms).toBeCloseTo(sum(({ ms }) => ms))
     expect(total.flops).toBe(sum(({ flops }) => flops ?? 0))
     expect(total.bytes).toBe(sum(({ bytes }) => bytes))
-    expect(memory.bytes).toBe(memory.arenaBytes + memory.variableBytes + memory.bufferBytes + memory.scratchBytes)
+    expect(memory.bytes).toBe(
+      memory.arenaBytes + memory.variableBytes + memory.bufferBytes + memory.keptBytes + memory.scratchBytes,
+    )
     // 4 · 9 + 4 and 64 · 2 + 2 parameters; two pictures, two labels, the loss, the learning rate.
     expect(memory.variableBytes).toBe(4 * (40 + 130))
     expect(memory.bufferBytes).toBe(4 * (72 + 2 + 1 + 1))

@@ -85,7 +85,16 @@ function callTable(calls: readonly ExplainedCall[], columns: number): string[] {
   })
 }
 
-function totals({ calls, total, memory, peak, backend, threads }: Explanation): string[] {
+/** What is computed before the first run. */
+function keptOf({ kept, memory }: Explanation): string[] {
+  if (kept.length === 0) return []
+  const ms = kept.reduce((sum, call) => sum + call.ms, 0)
+  const calls = `${kept.length} ${kept.length === 1 ? 'call' : 'calls'} before the first run, ${milliseconds(ms)} ms`
+  return [`${calls}: ${short(memory.keptBytes)}B made of Variables and kept until they change`]
+}
+
+function totals(explanation: Explanation): string[] {
+  const { calls, total, memory, peak, backend, threads } = explanation
   const gflopsOfAll = total.wholeMs > 0 ? total.flops / total.wholeMs / 1e6 : 0
   const inOnePiece = `${milliseconds(total.wholeMs)} ms in one piece`
   const lines = [
@@ -102,9 +111,11 @@ function totals({ calls, total, memory, peak, backend, threads }: Explanation): 
     `${short(memory.variableBytes)}B Variables`,
     `${short(memory.bufferBytes)}B arguments and results`,
     `${short(memory.scratchBytes)}B scratch`,
+    ...(memory.keptBytes === 0 ? [] : [`${short(memory.keptBytes)}B kept`]),
   ]
   return [
     ...lines,
+    ...keptOf(explanation),
     `bound by: ${bounds.join(', ')}`,
     `memory at its peak: ${short(memory.bytes)}B = ${parts[0]}`,
     `  + ${parts.slice(1).join(' + ')}`,

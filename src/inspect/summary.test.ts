@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Shape } from '../base/shape.ts'
 import { createDevice, type Device, useDevice } from '../engine/index.ts'
+import * as models from '../models/index.ts'
 import { lenet5, mobileNetV2, resnet8, resnet18, resnet20, simpleCnn } from '../models/index.ts'
 import * as nn from '../nn/index.ts'
 import { init } from '../nn/model.ts'
@@ -45,6 +46,43 @@ describe('receptive fields', () => {
     expect(fieldsOf(lenet5(), [28, 28, 1]).pool2).toBe(16)
   })
 
+  it('hold all where a pool or a reduction saw all, also if its axes stay', () => {
+    const layers = [['c', nn.conv2d(4, 3, { padding: 1 })] as const]
+    const excite = (...pool: readonly (readonly [string, nn.Layer])[]) =>
+      nn.graph([...layers, ...pool, ['e', nn.conv2d(4, 1)], ['m', nn.multiply()], ['d', nn.conv2d(8, 3)]], {
+        inputs: { m: ['c', 'e'] },
+      })
+    const all = { p: undefined, e: undefined, m: undefined, d: undefined }
+    expect(fieldsOf(excite(['p', nn.globalAvgPool({ keepDims: true })]), [8, 8, 3])).toEqual({ c: 3, ...all })
+    expect(fieldsOf(excite(['p', nn.reduce('mean', [-3, 1], { keepDims: true })]), [8, 8, 3])).toEqual({ c: 3, ...all })
+    // A mean over the channels leaves the places.
+    expect(fieldsOf(nn.sequential(...layers, nn.reduce('mean', [2])), [8, 8, 3])).toEqual({ c: 3, 1: 3 })
+    expect(fieldsOf(nn.dft({ axis: 0 }), [8, 2])).toEqual({ '': undefined })
+  })
+
+  it('grow slower behind layers that enlarge', () => {
+    const through = (up: nn.Layer) =>
+      Object.values(
+        fieldsOf(
+          nn.sequential(nn.conv2d(8, 3, { stride: 2, padding: 1 }), up, nn.conv2d(8, 3, { padding: 1 })),
+          [32, 32, 3],
+        ),
+      )
+    expect(through(nn.convTranspose2d(8, 2, { stride: 2 }))).toEqual([3, 3, 5])
+    expect(through(nn.convTranspose2d(8, 4, { stride: 2, padding: 1 }))).toEqual([3, 5, 7])
+    expect(through(nn.resize({ scale: 2 }))).toEqual([3, 3, 5])
+    expect(through(nn.resize({ scale: 2, mode: 'linear' }))).toEqual([3, 5, 7])
+    expect(through(nn.depthToSpace(2))).toEqual([3, 3, 5])
+    expect(
+      Object.values(fieldsOf(nn.sequential(nn.conv2d(4, 2), nn.spaceToDepth(2), nn.conv2d(4, 2)), [9, 9, 1])),
+    ).toEqual([2, 3, 5])
+  })
+
+  it('of frames are their lengths', () => {
+    const net = nn.sequential(nn.stft({ frameLength: 400, frameStep: 160 }), nn.conv2d(2, [3, 1]))
+    expect(Object.values(fieldsOf(net, [16000, 1]))).toEqual([400, 400 + 2 * 160])
+  })
+
   it('of one axis are counted along it', () => {
     const net = nn.sequential(nn.embedding(10, 4), nn.conv1d(8, 5, { stride: 2 }), nn.conv1d(8, 3), nn.globalMaxPool())
     expect(Object.values(fieldsOf(net, [20]))).toEqual([1, 5, 9, undefined])
@@ -58,6 +96,24 @@ describe('totals', () => {
     // Convolutions and the linear layer, and one for each value of a norm.
     expect(multiplyAdds).toBe(1_814_073_344 + 2_483_712)
     expect([largest?.path, largest?.parameters]).toEqual(['layer4.0.conv2', 2_359_296])
+  })
+
+  it.each<[models.ArchitectureName, number]>([
+    // torchvision's GFLOPS, the original's 0.98 billion operations of Tiny Darknet, and those counted for CIFAR ResNets.
+    ['resnet18', 1.81],
+    ['resnet34', 3.66],
+    ['resnet50', 4.09],
+    ['mobileNetV2', 0.3],
+    ['squeezeNet', 0.35],
+    ['darknetTiny', 0.98 / 2],
+    ['resnet20', 0.041],
+    ['resnet110', 0.253],
+  ])('of %s are %f billion multiply-adds, norms not counted', (name, billions) => {
+    const { layers } = summarize(models.architectures[name](), models.usualInputs[name])
+    const counted = layers
+      .filter(({ type }) => type !== 'batchNorm')
+      .reduce((sum, layer) => sum + layer.multiplyAdds, 0)
+    expect(Number((counted / 1e9).toFixed(billions < 0.3 ? 3 : 2))).toBe(billions)
   })
 
   it('leave out what works in place, and frozen parameters where only the trained ones count', () => {
@@ -83,6 +139,11 @@ describe('totals', () => {
       activations: 32 * kept,
       total: 4 * 1_199_882 + 12 * 1_290 + 32 * kept,
     })
+  })
+
+  it('of a Fourier transform go by its axis', () => {
+    expect(summarize(nn.dft({ axis: 0 }), [64, 1000, 1]).multiplyAdds).toBe(64 * 64 * 2 * 1000)
+    expect(summarize(nn.dft({ length: 16, onesided: true }), [3, 64, 2]).multiplyAdds).toBe(3 * 9 * 2 * 16 * 2)
   })
 
   it('of a single layer, and of nothing', () => {

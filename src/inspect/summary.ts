@@ -48,12 +48,16 @@ export interface SummaryOptions {
 type Field = { readonly size: number; readonly jump: number } | undefined
 
 function leave(report: LayerReport, field: Field): Field {
+  if (field === nothing) return nothing
   // A vector has no place left: whatever made it saw everything.
-  if (field === undefined || report.output.length === 1) return undefined
+  if (field === undefined || report.output.length <= 1 || report.seesAll === true) return undefined
   if (report.window === undefined) return field
   const { kernelSize, stride, dilation } = report.window
   return { size: field.size + (kernelSize[0] - 1) * dilation[0] * field.jump, jump: field.jump * stride[0] }
 }
+
+/** Whole pixels; between enlarged ones a window may end inside of one. */
+const pixels = (field: Field): number | undefined => (field === undefined ? undefined : Math.ceil(field.size - 1e-6))
 
 /** What comes out where branches meet depends on all of them: their windows have one centre, the widest holds the rest. */
 function widest(fields: readonly Field[]): Field {
@@ -62,28 +66,44 @@ function widest(fields: readonly Field[]): Field {
   )
 }
 
+/** What a value sees that depends on no input. */
+const nothing: Field = { size: 0, jump: 0 }
+
+/** Layers of a graph see what the widest of their inputs sees; values that depend on no input see nothing of it. */
+function wired(wires: NonNullable<LayerReport['wires']>, input: Field, add: (name: string, at: Field) => Field): Field {
+  const fields = new Map<string, Field>([['input', input]])
+  let last = input
+  for (const [name, takes] of wires) {
+    const arriving = takes.length === 0 ? nothing : widest(takes.map((from) => fields.get(from)))
+    const leaving = add(name, arriving)
+    last = takes.length === 0 ? nothing : leaving
+    fields.set(name, last)
+  }
+  return last
+}
+
 function summarizeLayer(report: LayerReport, field: Field): { readonly summary: LayerSummary; readonly field: Field } {
   const { layers: inside, ...own } = report
   if (inside === undefined) {
     const out = leave(report, field)
     const activationBytes = report.inPlace === true ? 0 : bytesOfF32 * sizeOf(report.output)
-    return { summary: { ...own, receptiveField: out?.size, activationBytes }, field: out }
+    return { summary: { ...own, receptiveField: pixels(out), activationBytes }, field: out }
   }
   const prefix = report.path === '' ? 0 : report.path.length + 1
   const named = new Map(inside.map((layer) => [layer.path.slice(prefix), layer]))
   const layers: LayerSummary[] = []
-  const chain = (names: readonly string[]): Field => {
-    let at = field
-    for (const name of names) {
-      const inner = summarizeLayer(named.get(name) as LayerReport, at)
-      layers.push(inner.summary)
-      at = inner.field
-    }
-    return at
+  const add = (name: string, at: Field): Field => {
+    const inner = summarizeLayer(named.get(name) as LayerReport, at)
+    layers.push(inner.summary)
+    return inner.field
   }
-  const out = widest((report.branches ?? [[...named.keys()]]).map(chain))
+  const chain = (names: readonly string[]): Field => names.reduce((at, name) => add(name, at), field)
+  const out =
+    report.wires === undefined
+      ? widest((report.branches ?? [[...named.keys()]]).map(chain))
+      : wired(report.wires, field, add)
   const activationBytes = layers.reduce((sum, layer) => sum + layer.activationBytes, 0)
-  return { summary: { ...own, layers, receptiveField: out?.size, activationBytes }, field: out }
+  return { summary: { ...own, layers, receptiveField: pixels(out), activationBytes }, field: out }
 }
 
 const leaves = (layer: LayerSummary): readonly LayerSummary[] => layer.layers?.flatMap(leaves) ?? [layer]

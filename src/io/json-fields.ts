@@ -1,5 +1,6 @@
 /** Looks into parsed JSON that nobody has checked yet: every error is a FormatError with the path and the field. */
 import { FormatError } from '../base/errors.ts'
+import { byteOffsetOf, indexInJson } from './json-keys.ts'
 
 function typeName(value: unknown): string {
   if (value === null) return 'null'
@@ -8,42 +9,67 @@ function typeName(value: unknown): string {
   return typeof value === 'object' ? 'an object' : String(value)
 }
 
+const atByte = (text: string, index: number): string => ` (at byte offset ${byteOffsetOf(text, index)})`
+
+/** A text of JSON and the way to one of its values. */
+interface Place {
+  readonly text: string
+  readonly keys: readonly (string | number)[]
+}
+
 /** A value of a JSON file and where in the file it stands. */
 export class Field {
   readonly path: string
   /** As in JavaScript: `input.shape[0]`; empty for the whole file. */
   readonly name: string
   readonly value: unknown
+  readonly #place: Place | undefined
 
-  constructor(path: string, name: string, value: unknown) {
+  constructor(path: string, name: string, value: unknown, place?: Place) {
     this.path = path
     this.name = name
     this.value = value
+    this.#place = place
   }
 
-  /** @throws FormatError when the text is no JSON object */
-  static parse(text: string, path: string): Field {
+  /**
+   * @param options offsets: whether errors tell the byte offset in the text; default false
+   * @throws FormatError when the text is no JSON object
+   */
+  static parse(text: string, path: string, options: { readonly offsets?: boolean } = {}): Field {
+    const { offsets = false } = options
     let value: unknown
     try {
       value = JSON.parse(text)
     } catch (error) {
+      const { message } = error as Error
+      const index = Number(/position (\d+)/.exec(message)?.[1] ?? text.length)
       throw new FormatError({
         where: path,
-        what: 'this is not JSON',
-        got: (error as Error).message,
+        what: `this is not JSON${offsets ? atByte(text, index) : ''}`,
+        got: message,
         expected: 'a JSON object',
         fix: 'get the file again, or save the model again',
       })
     }
-    const field = new Field(path, '', value)
+    const field = new Field(path, '', value, offsets ? { text, keys: [] } : undefined)
     field.object()
     return field
+  }
+
+  /** ` (at byte offset 17)`, for messages about this value; empty where the text is not known. */
+  get at(): string {
+    return this.#place === undefined ? '' : atByte(this.#place.text, indexInJson(this.#place.text, this.#place.keys))
+  }
+
+  #inside(key: string | number): Place | undefined {
+    return this.#place && { text: this.#place.text, keys: [...this.#place.keys, key] }
   }
 
   error(expected: string, fix = 'save the model again with a program that keeps to the format'): FormatError {
     return new FormatError({
       where: this.path,
-      what: this.name === '' ? 'the file is not what was expected' : `field ${this.name} is not what was expected`,
+      what: `${this.name === '' ? 'the file' : `field ${this.name}`} is not what was expected${this.at}`,
       got: this.value === undefined ? 'nothing' : typeName(this.value),
       expected,
       fix,
@@ -60,7 +86,7 @@ export class Field {
   get(name: string): Field {
     const object = this.object()
     const value = Object.hasOwn(object, name) ? object[name] : undefined
-    return new Field(this.path, this.name === '' ? name : `${this.name}.${name}`, value)
+    return new Field(this.path, this.name === '' ? name : `${this.name}.${name}`, value, this.#inside(name))
   }
 
   get isThere(): boolean {
@@ -73,7 +99,7 @@ export class Field {
 
   elements(): Field[] {
     if (!Array.isArray(this.value)) throw this.error('an array')
-    return this.value.map((value: unknown, i) => new Field(this.path, `${this.name}[${i}]`, value))
+    return this.value.map((value: unknown, i) => new Field(this.path, `${this.name}[${i}]`, value, this.#inside(i)))
   }
 
   string(): string {

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as nn from '../nn/index.ts'
 import { init } from '../nn/model.ts'
-import { tensor } from '../tensor/index.ts'
+import { compile, type Tensor, tensor } from '../tensor/index.ts'
+import { errorText } from '../testing/error-text.ts'
 import {
   claimModelFolder,
   clearModelFolder,
@@ -291,5 +292,55 @@ describe('damage', () => {
     expect(await message()).toMatch(
       /^FormatError: DIR\/weights\.safetensors: .*reaches beyond the end of the file \(at byte offset \d+\)/,
     )
+  })
+})
+
+describe('what pictures are normalised with', () => {
+  const picture = Uint8Array.of(0, 51, 255, 102, 204, 0)
+  const colours = nn.sequential(nn.flatten())
+
+  test('is applied to bytes on entry, goes into the folder and comes back', async () => {
+    const model = init(colours, { input: [1, 2, 3] })
+    model.pictures = { mean: [0.5, 0.2, 0], std: [0.5, 0.1, 2] }
+    await saveModel(folder, { model, dtype: 'u8' })
+    expect(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')).input).toMatchObject(model.pictures)
+    const { model: loaded } = await loadModel(folder)
+    const expected = [-1, 0, 0.5, -0.2, 6, 0]
+    const y = await loaded(tensor(picture, [1, 1, 2, 3])).data()
+    for (const [i, value] of y.entries()) expect(value).toBeCloseTo(expected[i], 5)
+    // Numbers are what they are.
+    expect(
+      await loaded(
+        tensor([
+          [
+            [
+              [1, 2, 3],
+              [4, 5, 6],
+            ],
+          ],
+        ]),
+      ).data(),
+    ).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6))
+  })
+
+  test('may change, compiled or not', async () => {
+    const model = init(colours, { input: [1, 2, 3] })
+    const run = compile((x: Tensor) => model(x))
+    const x = tensor(picture, [1, 1, 2, 3])
+    const plain = await (await run(x)).data()
+    expect(plain[2]).toBe(1)
+    model.pictures = { mean: 0, std: 1 / 255 }
+    expect((await (await run(x)).data())[2]).toBeCloseTo(255, 3)
+  })
+
+  test('has to fit', async () => {
+    const model = init(colours, { input: [1, 2, 3] })
+    model.pictures = { mean: [1, 2], std: 1 }
+    expect(errorText(() => model(tensor(picture, [1, 1, 2, 3])))).toMatchInlineSnapshot(`
+      "ConfigError: model.pictures.mean: this does not fit the pictures that the model takes.
+        got       1, 2
+        expected  one number, or 3: one a channel
+        fix       correct what pictures are normalised with"
+    `)
   })
 })

@@ -20,13 +20,14 @@ import {
 import { ConfigError, FormatError } from '../base/errors.ts'
 import { type Shape, sizeOf } from '../base/shape.ts'
 import { version } from '../base/version.ts'
+import { layerFromJson } from '../nn/from-json.ts'
 import type { LayerJson } from '../nn/index.ts'
-import { layerFromJson } from '../nn/index.ts'
 import { type Json, layerToJson } from '../nn/layer.ts'
-import { describe, init, type Model } from '../nn/model.ts'
+import { describe, init, type Model, type PictureNormalization } from '../nn/model.ts'
 import { checkpointFile, checkpointFolder, stepFile } from './checkpoint.ts'
 import { Field, showJson } from './json-fields.ts'
-import { readSafetensors, type SafetensorsTensor, writeSafetensors } from './safetensors.ts'
+import { readSafetensors, type SafetensorsTensor } from './safetensors.ts'
+import { weightTensors, writeTensors } from './weights/write.ts'
 
 const formatName = 'juanji-model'
 const formatVersion = 1
@@ -173,12 +174,9 @@ export async function saveModel(
 }
 
 async function writeParts(folder: string, { model, data, history }: ModelContents): Promise<void> {
-  const tensors = new Map<string, SafetensorsTensor>()
-  for (const [name, value] of await model.save()) {
-    tensors.set(name, { dtype: 'F32', shape: value.shape, data: Float32Array.from(value.data) })
-  }
+  const tensors = weightTensors(model, { layout: 'juanji' })
   const metadata = { format: formatName, layout: 'channels-last', juanji: version }
-  await writeFileAtomic(joinPath(folder, 'weights.safetensors'), writeSafetensors(tensors, metadata))
+  await writeTensors(joinPath(folder, 'weights.safetensors'), tensors, metadata)
   if (data !== undefined) {
     await writeData(folder, data)
   }
@@ -197,6 +195,7 @@ function modelJson({ model, architecture, classes = [], dtype = 'f32', metrics }
       layout: 'channels-last',
       // What the model does by itself with bytes on entry, for those who run the weights elsewhere.
       ...(dtype === 'u8' ? { scale: 1 / 255 } : {}),
+      ...(model.pictures === undefined ? {} : { mean: model.pictures.mean, std: model.pictures.std }),
     },
     classes: [...classes],
     ...(metrics === undefined ? {} : { metrics }),
@@ -258,6 +257,7 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
     })
   }
   const model = buildModel(root.get('net'), shape, path, tensors)
+  model.pictures = readPictures(input, shape[shape.length - 1])
   await model.load(tensors as ReadonlyMap<string, { shape: Shape; data: Float32Array }>, weightsPath)
   const outputs = model.outputShape[model.outputShape.length - 1]
   if (classes.length > outputs) throw root.get('classes').error(`at most ${outputs} names, one an output`)
@@ -273,6 +273,20 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
       ? { metrics: Object.fromEntries(metrics.entries().map(([name, value]) => [name, value.number()])) }
       : {}),
   }
+}
+
+function readPictures(input: Field, channels: number): PictureNormalization | undefined {
+  const [mean, std] = [input.get('mean'), input.get('std')]
+  if (!mean.isThere && !std.isThere) return undefined
+  const values = (field: Field, least: number): number | number[] => {
+    const list = Array.isArray(field.value) ? field.elements() : [field]
+    const numbers = list.map((one) => one.number())
+    if ((Array.isArray(field.value) && list.length !== channels) || numbers.some((value) => value < least)) {
+      throw field.error(`one number, or one for each of ${channels} channels${least > 0 ? ', above 0' : ''}`)
+    }
+    return Array.isArray(field.value) ? numbers : numbers[0]
+  }
+  return { mean: values(mean, Number.NEGATIVE_INFINITY), std: values(std, Number.MIN_VALUE) }
 }
 
 async function modelJsonPath(folder: string): Promise<string> {

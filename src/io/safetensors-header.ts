@@ -1,6 +1,7 @@
 import type { ByteReader } from '../base/bytes.ts'
 import type { FormatError } from '../base/errors.ts'
 import { showShape, sizeOf } from '../base/shape.ts'
+import { type KeyPlaces, keyPlaces, placeOf } from './json-keys.ts'
 
 /** Array type that holds each element type. F16, BF16 and the 8-bit floats have none: their raw bits are kept. */
 export const arrayTypes = {
@@ -46,31 +47,64 @@ export class Header {
   readonly entries: Entry[] = []
   readonly metadata: Record<string, string> = {}
   readonly #reader: ByteReader
+  /** Where in the file the data begin. */
+  readonly dataStart: number
   readonly #start: number
   readonly #text: string
   /** Index in `#text` of each key of the header, by path; keys of deeper objects are not needed. */
-  readonly #keys = new Map<string, number>()
+  readonly #keys: KeyPlaces
 
-  constructor(reader: ByteReader) {
-    const length = reader.u64LittleEndian('the header length')
-    if (length > maxHeaderBytes || length > reader.remaining) {
-      const tooLong = length > maxHeaderBytes
-      throw reader.error(`the header length is ${tooLong ? 'absurd' : 'greater than the file'}`, {
-        offset: 0,
-        got: `${length} bytes of header, ${reader.length} bytes in all`,
-        expected: tooLong ? `at most ${maxHeaderBytes}` : `at most ${reader.remaining}`,
-        fix: 'check that this is a safetensors file, and complete',
-      })
-    }
+  /** @param reader at the start of the file, of which at least the header is there */
+  constructor(reader: ByteReader, fileBytes: number) {
+    const length = readHeaderLength(reader, fileBytes)
     this.#reader = reader
     this.#start = reader.offset
     this.#text = reader.text(length, 'the header')
+    this.dataStart = reader.offset
     const root = this.#parse()
-    this.#findKeys()
+    this.#keys = keyPlaces(this.#text, 2, (name, index) =>
+      this.#errorAt(index, `the header names ${name} twice`, { expected: 'each key once' }),
+    )
     for (const [name, value] of Object.entries(root)) {
       if (name === metadataKey) this.#readMetadata(value)
       else this.entries.push(this.#readEntry(name, value))
     }
+  }
+
+  /**
+   * The entries in the order of their data, which have to fill the file without overlaps and holes.
+   * @throws FormatError when they do not
+   */
+  inOrder(fileBytes: number): Entry[] {
+    const dataStart = this.dataStart
+    const dataBytes = fileBytes - dataStart
+    const entries = this.entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)
+    let end = 0
+    for (const entry of entries) {
+      const fail = (what: string, details: { got?: string; expected?: string; fix?: string }) =>
+        this.error([entry.name, 'data_offsets'], `tensor '${entry.name}' ${what}`, details)
+      const got = `data_offsets [${entry.begin}, ${entry.end}]`
+      if (entry.begin !== end) {
+        const expected = `a begin of ${end}, where the tensors before it end`
+        throw fail(entry.begin < end ? 'overlaps another' : 'leaves a hole before it', { got, expected })
+      }
+      if (entry.end > dataBytes) {
+        throw fail('reaches beyond the end of the file', {
+          got: `${got}, ${dataBytes} bytes of data`,
+          expected: `at least ${dataStart + entry.end} bytes in all, found ${fileBytes}`,
+          fix: 'the file is cut short: get it again',
+        })
+      }
+      end = entry.end
+    }
+    if (end !== dataBytes) {
+      throw this.#reader.error('data follows that belongs to no tensor', {
+        offset: dataStart + end,
+        got: `${dataBytes - end} bytes too many`,
+        expected: `${dataStart + end} bytes in all`,
+      })
+    }
+    return entries
   }
 
   /** A FormatError at the place of a key (the innermost of `keyPath` that exists), or at the header's start. */
@@ -79,11 +113,7 @@ export class Header {
     what: string,
     details: { got?: string; expected?: string; fix?: string },
   ): FormatError {
-    let index = 0
-    for (let depth = keyPath.length; depth > 0 && index === 0; depth--) {
-      index = this.#keys.get(JSON.stringify(keyPath.slice(0, depth))) ?? 0
-    }
-    return this.#errorAt(index, what, details)
+    return this.#errorAt(placeOf(this.#keys, keyPath), what, details)
   }
 
   #errorAt(index: number, what: string, details: { got?: string; expected?: string; fix?: string }): FormatError {
@@ -106,35 +136,6 @@ export class Header {
         expected: 'a JSON object',
       })
     }
-  }
-
-  /** JSON.parse keeps the last of two equal keys in silence; this looks at the text itself, known to be JSON by now. */
-  #findKeys(): void {
-    const path: string[] = []
-    let depth = 0
-    for (let i = 0; i < this.#text.length; i++) {
-      const character = this.#text[i]
-      if (character === '{' || character === '[') depth++
-      else if (character === '}' || character === ']') depth--
-      else if (character === '"') {
-        const end = endOfString(this.#text, i)
-        if (depth <= 2 && isColonNext(this.#text, end)) {
-          path.length = depth - 1
-          path.push(JSON.parse(this.#text.slice(i, end)))
-          this.#addKey(path, i)
-        }
-        i = end - 1
-      }
-    }
-  }
-
-  #addKey(path: readonly string[], index: number): void {
-    const key = JSON.stringify(path)
-    if (this.#keys.has(key)) {
-      const name = JSON.stringify(path.at(-1))
-      throw this.#errorAt(index, `the header names ${name} twice`, { expected: 'each key once' })
-    }
-    this.#keys.set(key, index)
   }
 
   #readMetadata(value: unknown): void {
@@ -186,18 +187,21 @@ export class Header {
   }
 }
 
-/** Index behind the closing quote of the JSON string that begins at `start`. */
-function endOfString(text: string, start: number): number {
-  let i = start + 1
-  while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1
-  return i + 1
-}
-
-/** Whether the next character that is not white space is a colon: what stands before it is a key. */
-function isColonNext(text: string, index: number): boolean {
-  let i = index
-  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') i++
-  return text[i] === ':'
+/**
+ * The eight bytes in front of the header.
+ * @throws FormatError when they cannot be a header's length
+ */
+export function readHeaderLength(reader: ByteReader, fileBytes: number): number {
+  const length = reader.u64LittleEndian('the header length')
+  const left = fileBytes - reader.offset
+  if (length <= maxHeaderBytes && length <= left) return length
+  const tooLong = length > maxHeaderBytes
+  throw reader.error(`the header length is ${tooLong ? 'absurd' : 'greater than the file'}`, {
+    offset: 0,
+    got: `${length} bytes of header, ${fileBytes} bytes in all`,
+    expected: `at most ${tooLong ? maxHeaderBytes : left}`,
+    fix: 'check that this is a safetensors file, and complete',
+  })
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

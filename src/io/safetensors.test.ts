@@ -5,10 +5,12 @@ import {
   readSafetensors,
   type SafetensorsDType,
   type SafetensorsTensor,
+  safetensorsPieces,
   toFloat32,
   writeSafetensors,
 } from './safetensors.ts'
 import { arrayTypes } from './safetensors-header.ts'
+import { packFloat16 } from './small-floats.ts'
 
 /** A file from a header as text (or value) and data bytes. */
 function file(header: unknown, data: ArrayLike<number> = []): Uint8Array {
@@ -106,6 +108,35 @@ describe('writeSafetensors and readSafetensors', () => {
     )
   })
 
+  it('writes the same in pieces, one tensor at a time', async () => {
+    const tensors = new Map<string, SafetensorsTensor>([
+      ['b', { dtype: 'U8', shape: [3], data: Uint8Array.of(9, 8, 7) }],
+      ['a', { dtype: 'F32', shape: [2, 1], data: Float32Array.of(1, -2) }],
+    ])
+    const asked: string[] = []
+    const later = new Map(
+      [...tensors].map(([name, { dtype, shape, data }]) => {
+        const read = async () => {
+          asked.push(name)
+          return data
+        }
+        return [name, { dtype, shape, read }]
+      }),
+    )
+    const bytes: number[] = []
+    const seen: string[][] = []
+    for await (const piece of safetensorsPieces(later, { k: 'v' })) {
+      bytes.push(...piece)
+      seen.push([...asked])
+    }
+    expect(Uint8Array.from(bytes)).toEqual(writeSafetensors(tensors, { k: 'v' }))
+    expect(seen).toEqual([[], ['a'], ['a', 'b']])
+    const wrong = new Map([['a', { dtype: 'F32' as const, shape: [3], read: async () => Float32Array.of(1) }]])
+    await expect(async () => {
+      for await (const _piece of safetensorsPieces(wrong));
+    }).rejects.toThrow("writeSafetensors: tensor 'a': the data do not fill the shape")
+  })
+
   it('takes a Buffer that lies askew in its memory', () => {
     const tensors = new Map<string, SafetensorsTensor>([
       ['a', { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) }],
@@ -190,6 +221,12 @@ describe('readSafetensors refuses', () => {
     expect(messageOf(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0xff))).toContain(
       'the header is not UTF-8 (at byte offset 8)',
     )
+  })
+
+  it('a long name with many fields, without holding the name for each', () => {
+    const name = 'n'.repeat(1 << 20)
+    const fields = Array.from({ length: 20_000 }, (_, i) => `"k${i}":0`)
+    expect(messageOf(file(`{"${name}":{${fields.join(',')}}}`))).toContain('has an unknown field "k0"')
   })
 
   it('names that come twice', () => {
@@ -305,6 +342,28 @@ describe('toFloat32', () => {
       NaN,
       2 ** -16,
     ])
+  })
+
+  it('packs F16 so that every pattern comes back, and what lies between is rounded to even', () => {
+    const patterns = Uint16Array.from({ length: 65536 }, (_, i) => i)
+    const values = toFloat32({ dtype: 'F16', shape: [65536], data: patterns })
+    const back = packFloat16(values)
+    const wrong = patterns.filter((pattern, i) => back[i] !== pattern && !Number.isNaN(values[i]))
+    expect([...wrong]).toEqual([])
+    const step = 2 ** -10
+    expect([
+      ...packFloat16([
+        1 + step / 2,
+        1 + 1.5 * step,
+        1 + 0.51 * step,
+        65519,
+        65520,
+        -1e9,
+        2 ** -25,
+        1.5 * 2 ** -24,
+        NaN,
+      ]),
+    ]).toEqual([0x3c00, 0x3c02, 0x3c01, 0x7bff, 0x7c00, 0xfc00, 0, 2, 0x7e00])
   })
 
   it('rounds what is wider and copies what is not', () => {

@@ -7,7 +7,7 @@
  */
 import { unpackBfloat16 } from '../base/bfloat16.ts'
 import { ByteReader } from '../base/bytes.ts'
-import { ConfigError, DTypeError, ShapeError } from '../base/errors.ts'
+import { ConfigError, DTypeError, FormatError, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
 import {
   arrayTypes,
@@ -50,39 +50,11 @@ export interface SafetensorsFile {
  */
 export function readSafetensors(bytes: Uint8Array, path: string): SafetensorsFile {
   const reader = new ByteReader(bytes, path)
-  const header = new Header(reader)
+  const header = new Header(reader, bytes.length)
+  header.inOrder(bytes.length)
   const tensors = new Map<string, SafetensorsTensor>()
-  const dataStart = reader.offset
-  let end = 0
-  for (const entry of header.entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (entry.begin !== end) {
-      throw header.error(
-        [entry.name, 'data_offsets'],
-        `tensor '${entry.name}' ${entry.begin < end ? 'overlaps another' : 'leaves a hole before it'}`,
-        {
-          got: `data_offsets [${entry.begin}, ${entry.end}]`,
-          expected: `a begin of ${end}, where the tensors before it end`,
-        },
-      )
-    }
-    if (entry.end > bytes.length - dataStart) {
-      throw header.error([entry.name, 'data_offsets'], `tensor '${entry.name}' reaches beyond the end of the file`, {
-        got: `data_offsets [${entry.begin}, ${entry.end}], ${bytes.length - dataStart} bytes of data`,
-        expected: `at least ${dataStart + entry.end} bytes in all, found ${bytes.length}`,
-        fix: 'the file is cut short: get it again',
-      })
-    }
-    end = entry.end
-  }
-  if (dataStart + end !== bytes.length) {
-    throw reader.error('data follows that belongs to no tensor', {
-      offset: dataStart + end,
-      got: `${bytes.length - dataStart - end} bytes too many`,
-      expected: `${dataStart + end} bytes in all`,
-    })
-  }
   for (const entry of header.entries) {
-    reader.seek(dataStart + entry.begin)
+    reader.seek(header.dataStart + entry.begin)
     tensors.set(entry.name, { dtype: entry.dtype, shape: entry.shape, data: readElements(reader, entry) })
   }
   return { tensors, metadata: header.metadata }
@@ -93,17 +65,21 @@ function readElements(reader: ByteReader, { name, dtype, begin, end }: Entry): S
   let raw = reader.bytes(end - begin, `tensor '${name}'`)
   const type = arrayTypes[dtype]
   if (raw.byteOffset % type.BYTES_PER_ELEMENT !== 0) raw = raw.slice()
-  if (dtype === 'BOOL') {
-    const wrong = raw.findIndex((byte) => byte > 1)
-    if (wrong >= 0) {
-      throw reader.error(`tensor '${name}' holds a BOOL that is neither 0 nor 1`, {
-        offset: start + wrong,
-        got: `${raw[wrong]}`,
-        expected: '0 or 1',
-      })
-    }
-  }
+  if (dtype === 'BOOL') checkBooleans(raw, name, reader.path, start)
   return new type(raw.buffer as ArrayBuffer, raw.byteOffset, raw.byteLength / type.BYTES_PER_ELEMENT)
+}
+
+/** @param start byte offset in the file @throws FormatError at the first byte that is neither 0 nor 1 */
+export function checkBooleans(bytes: Uint8Array, name: string, path: string, start: number): void {
+  const wrong = bytes.findIndex((byte) => byte > 1)
+  if (wrong < 0) return
+  throw new FormatError({
+    where: path,
+    what: `tensor '${name}' holds a BOOL that is neither 0 nor 1 (at byte offset ${start + wrong})`,
+    got: `${bytes[wrong]}`,
+    expected: '0 or 1',
+    fix: 'check that the file is complete and of this format',
+  })
 }
 
 // ── writing ──
@@ -122,31 +98,11 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, SafetensorsTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const names = [...tensors.keys()].sort(byCodeUnit)
-  const width = (name: string) => tensors.get(name)!.data.BYTES_PER_ELEMENT
-  names.sort((a, b) => width(b) - width(a))
-
-  const metadataKeys = Object.keys(metadata).sort(byCodeUnit)
-  const fields = metadataKeys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(metadata[key])}`)
-  const parts = fields.length === 0 ? [] : [`"${metadataKey}":{${fields.join(',')}}`]
-  let end = 0
-  for (const name of names) {
-    const tensor = tensors.get(name)!
-    checkWritable(name, tensor)
-    const begin = end
-    end += tensor.data.byteLength
-    parts.push(
-      `${JSON.stringify(name)}:${JSON.stringify({ dtype: tensor.dtype, shape: tensor.shape, data_offsets: [begin, end] })}`,
-    )
-  }
-  const text = new TextEncoder().encode(`{${parts.join(',')}}`)
-  const headerLength = Math.ceil(text.length / 8) * 8
-
-  const bytes = new Uint8Array(8 + headerLength + end)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true)
-  bytes.fill(0x20, 8, 8 + headerLength)
-  bytes.set(text, 8)
-  let offset = 8 + headerLength
+  for (const [name, tensor] of tensors) checkWritable(name, tensor)
+  const { head, names, dataBytes } = layOut(tensors, metadata)
+  const bytes = new Uint8Array(head.length + dataBytes)
+  bytes.set(head)
+  let offset = head.length
   for (const name of names) {
     const { data } = tensors.get(name)!
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset)
@@ -155,19 +111,84 @@ export function writeSafetensors(
   return bytes
 }
 
+/** A tensor whose elements are made when their turn comes. */
+export interface SafetensorsPiece {
+  readonly dtype: SafetensorsDType
+  readonly shape: Shape
+  read(): Promise<SafetensorsArray>
+}
+
+/**
+ * The same bytes in pieces, of which one tensor is held at a time: to write what need not be in memory twice.
+ *
+ * ```ts
+ * for await (const piece of safetensorsPieces(tensors)) await file.write(piece)
+ * ```
+ *
+ * @throws as `writeSafetensors`, when the tensor's turn comes
+ */
+export async function* safetensorsPieces(
+  tensors: ReadonlyMap<string, SafetensorsPiece>,
+  metadata: Readonly<Record<string, string>> = {},
+): AsyncGenerator<Uint8Array> {
+  const { head, names } = layOut(tensors, metadata)
+  yield head
+  for (const name of names) {
+    const { dtype, shape, read } = tensors.get(name)!
+    const data = await read()
+    checkWritable(name, { dtype, shape, data })
+    for (let start = 0; start < data.byteLength; start += longestPiece) {
+      const length = Math.min(longestPiece, data.byteLength - start)
+      yield new Uint8Array(data.buffer, data.byteOffset + start, length)
+    }
+  }
+}
+
+const longestPiece = 2 ** 28
+
+/** Length and header with its padding, and the tensors in the order of their data. */
+function layOut(
+  tensors: ReadonlyMap<string, Omit<SafetensorsTensor, 'data'>>,
+  metadata: Readonly<Record<string, string>>,
+): { head: Uint8Array; names: readonly string[]; dataBytes: number } {
+  const names = [...tensors.keys()].sort(byCodeUnit)
+  const width = (name: string) => arrayTypes[tensors.get(name)!.dtype].BYTES_PER_ELEMENT
+  names.sort((a, b) => width(b) - width(a))
+
+  const metadataKeys = Object.keys(metadata).sort(byCodeUnit)
+  const fields = metadataKeys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(metadata[key])}`)
+  const parts = fields.length === 0 ? [] : [`"${metadataKey}":{${fields.join(',')}}`]
+  let end = 0
+  for (const name of names) {
+    checkName(name)
+    const { dtype, shape } = tensors.get(name)!
+    const begin = end
+    end += sizeOf(shape) * width(name)
+    parts.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`)
+  }
+  const text = new TextEncoder().encode(`{${parts.join(',')}}`)
+  const headerLength = Math.ceil(text.length / 8) * 8
+  const head = new Uint8Array(8 + headerLength).fill(0x20, 8)
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true)
+  head.set(text, 8)
+  return { head, names, dataBytes: end }
+}
+
 function byCodeUnit(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
+function checkName(name: string): void {
+  if (name !== metadataKey) return
+  throw new ConfigError({
+    where: `writeSafetensors: tensor '${name}'`,
+    what: 'the format keeps this name for metadata',
+    fix: 'give the tensor another name',
+  })
+}
+
 function checkWritable(name: string, { dtype, shape, data }: SafetensorsTensor): void {
   const where = `writeSafetensors: tensor '${name}'`
-  if (name === metadataKey) {
-    throw new ConfigError({
-      where,
-      what: 'the format keeps this name for metadata',
-      fix: 'give the tensor another name',
-    })
-  }
   if (!(data instanceof arrayTypes[dtype])) {
     throw new DTypeError({
       where,

@@ -1,6 +1,6 @@
-import { ConfigError, checkOptions } from '../base/errors.ts'
+import { checkOptions } from '../base/errors.ts'
 import * as nn from '../nn/index.ts'
-import { type ArchitectureOptions, shorterSide } from './architecture.ts'
+import { type ArchitectureOptions, checkWidth, shorterSide, stridesLeftOut } from './architecture.ts'
 
 export interface MobileNetV2Options extends ArchitectureOptions {
   /** Factor on the filters of every layer, which are then rounded to multiples of 8; default 1. */
@@ -49,14 +49,6 @@ function roundFilters(filters: number): number {
 }
 
 /**
- * How many of the network's five strides of 2, counted from the front, are left out: pictures of up to 64 pixels keep
- * four of them, pictures of up to 32 pixels three, so that the last maps are not smaller than 3×3 for 17 pixels or more.
- */
-function stridesLeftOut(side: number): number {
-  return side > 64 ? 0 : side > 32 ? 1 : 2
-}
-
-/**
  * MobileNetV2 (Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks"). 3,504,872 parameters for 3
  * channels, width 1 and 1,000 classes. Paths and initial values are torchvision's.
  *
@@ -69,15 +61,7 @@ function stridesLeftOut(side: number): number {
 export function mobileNetV2(options: MobileNetV2Options = {}): nn.Layer {
   checkOptions('models.mobileNetV2', options, ['classes', 'input', 'width'])
   const { width = 1 } = options
-  if (!(width > 0 && Number.isFinite(width))) {
-    throw new ConfigError({
-      where: 'models.mobileNetV2',
-      what: 'width makes no sense',
-      got: String(width),
-      expected: 'a factor above 0',
-      fix: 'use 1, or 0.35 to 1.4 as in the paper',
-    })
-  }
+  checkWidth('models.mobileNetV2', width, '1, or 0.35 to 1.4')
   const leftOut = stridesLeftOut(shorterSide(options.input) ?? 224)
   const { classes = leftOut > 0 ? 10 : 1000 } = options
   let strides = 0

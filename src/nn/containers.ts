@@ -1,7 +1,9 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, sameShape, showShape } from '../base/shape.ts'
 import { relu as reluOf } from '../tensor/index.ts'
-import { type Built, buildChild, type Layer, type Scope, where } from './layer.ts'
+import { relu } from './activations.ts'
+import { add } from './arithmetic.ts'
+import { type Built, buildChild, type Layer, type Scope, type Through, where } from './layer.ts'
 
 type Named = readonly [name: string, layer: Layer]
 /** A layer inside another one. Without a name it has that of its place: `0`, `1`, …. */
@@ -34,6 +36,10 @@ function buildChain(scope: Scope, layers: readonly Named[], input: Shape): Built
   return { output: shape, apply: (x) => built.reduce((value, layer) => layer.apply(value), x) }
 }
 
+function routeChain<V>(layers: readonly Named[], input: V, through: Through<V>): V {
+  return layers.reduce((value, [name]) => through.layer(name, [value]), input)
+}
+
 /**
  * Layers one after the other, named `0`, `1`, …, or as given.
  * @throws ConfigError on names that do not differ
@@ -43,7 +49,13 @@ function buildChain(scope: Scope, layers: readonly Named[], input: Shape): Built
 export function sequential(...layers: readonly Entry[]): Layer {
   const named = layers.map(nameOf)
   checkNames('nn.sequential', named)
-  return { type: 'sequential', options: {}, layers: named, build: (scope, input) => buildChain(scope, named, input) }
+  return {
+    type: 'sequential',
+    options: {},
+    layers: named,
+    build: (scope, input) => buildChain(scope, named, input),
+    route: (input, through) => routeChain(named, input, through),
+  }
 }
 
 export interface ResidualOptions {
@@ -65,6 +77,7 @@ export interface ResidualOptions {
  * nn.residual([['conv1', nn.conv2d(64, 3, { padding: 1 })], nn.relu(), ['conv2', nn.conv2d(64, 3, { padding: 1 })]])
  */
 export function residual(body: Layer | readonly Entry[], options: ResidualOptions = {}): Layer {
+  checkOptions('nn.residual', options, ['shortcut', 'activation'])
   const { activation = 'relu' } = options
   const inner: readonly Named[] = 'type' in body ? [['body', body]] : body.map(nameOf)
   const around: readonly Named[] =
@@ -89,6 +102,10 @@ export function residual(body: Layer | readonly Entry[], options: ResidualOption
     options: { activation, ...(shortcut === undefined || shortcut === 'shortcut' ? {} : { shortcut }) },
     layers,
     branches: [inner.map(([name]) => name), around.map(([name]) => name)],
+    route(input, through) {
+      const sum = through.inline(add(), [routeChain(inner, input, through), routeChain(around, input, through)])
+      return activation === 'relu' ? through.inline(relu(), [sum]) : sum
+    },
     build(scope, input) {
       const through = buildChain(scope, inner, input)
       const aside = buildChain(scope, around, input)

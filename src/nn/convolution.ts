@@ -1,11 +1,11 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { type Shape, showShape, sizeOf } from '../base/shape.ts'
-import { conv1d as conv1dOf, conv2d as conv2dOf, type Tensor } from '../tensor/index.ts'
+import { conv1d as conv1dOf, conv2d as conv2dOf, conv3d as conv3dOf, type Tensor } from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
-import { type Built, type Json, type Layer, type Scope, where } from './layer.ts'
+import { type Built, type Json, type Layer, type Scope, standIn, tried, where } from './layer.ts'
+import { type Padding, perAxis, windowExtents } from './window.ts'
 
-/** `'valid'`, `'same'`, `'full'`, a number for all sides, or `[before, after]` for every axis. */
-export type Padding = 'valid' | 'same' | 'full' | number | readonly (readonly [number, number])[]
+export type { Padding } from './window.ts'
 
 export interface ConvOptions {
   /** Default 1. */
@@ -24,7 +24,7 @@ export interface ConvOptions {
 
 interface Description {
   readonly type: string
-  readonly rank: 1 | 2
+  readonly rank: 1 | 2 | 3
   readonly filters: (inChannels: number) => number
   readonly groups: (inChannels: number) => number
   readonly kernelSize: readonly number[]
@@ -32,12 +32,8 @@ interface Description {
   readonly conv: ConvOptions
 }
 
-const perAxis = (value: number | readonly number[] | undefined, rank: number): readonly number[] =>
-  value === undefined
-    ? new Array<number>(rank).fill(1)
-    : typeof value === 'number'
-      ? new Array<number>(rank).fill(value)
-      : value
+const optionNames = ['stride', 'padding', 'dilation', 'groups', 'bias', 'initializer']
+const depthwiseNames = ['stride', 'padding', 'dilation', 'multiplier', 'bias', 'initializer']
 
 /** Options that were given, for model.json. */
 function given(options: ConvOptions): { [name: string]: Json } {
@@ -48,7 +44,8 @@ function given(options: ConvOptions): { [name: string]: Json } {
 
 function convolution(description: Description): Layer {
   const { type, rank, kernelSize, conv } = description
-  const op = rank === 1 ? conv1dOf : conv2dOf
+  const op = rank === 1 ? conv1dOf : rank === 2 ? conv2dOf : conv3dOf
+  checkOptions(`nn.${type}`, conv, /^depthwise/.test(type) ? depthwiseNames : optionNames)
   checkInitializer(`nn.${type}`, conv.initializer)
   return {
     type,
@@ -59,7 +56,7 @@ function convolution(description: Description): Layer {
           where: where(scope, type),
           what: `samples have ${input.length} axes, ${rank + 1} are needed`,
           got: `samples of shape ${showShape(input)}`,
-          expected: rank === 1 ? '[length, channels]' : '[height, width, channels]',
+          expected: ['', '[length, channels]', '[height, width, channels]', '[depth, height, width, channels]'][rank],
           fix: 'reshape the samples; grey images have one channel: [height, width, 1]',
         })
       }
@@ -79,15 +76,19 @@ function convolution(description: Description): Layer {
       const first = firstValues(conv.initializer, shape)
       const weight = scope.parameter('weight', shape, first.weight)
       const bias = conv.bias === false ? undefined : scope.parameter('bias', [filters], first.bias)
-      const apply = (x: Tensor): Tensor =>
-        op(x, weight.value, {
+      const run = (x: Tensor, w: Tensor, b?: Tensor): Tensor =>
+        op(x, w, {
           stride: conv.stride,
           padding: conv.padding,
           dilation: conv.dilation,
           groups,
-          bias: bias?.value,
+          bias: b,
         } as Parameters<typeof op>[2])
-      return { output: outputShape(scope, type, input, kernelSize, conv, filters), apply }
+      checkExtents(scope, type, input, kernelSize, conv)
+      return {
+        output: tried(scope, type, () => run(standIn([1, ...input]), standIn(shape))),
+        apply: (x) => run(x, weight.value, bias?.value),
+      }
     },
     cost(input, output) {
       const perOutput = sizeOf(kernelSize) * (input[rank] / description.groups(input[rank]))
@@ -99,33 +100,17 @@ function convolution(description: Description): Layer {
   }
 }
 
-/** Shape of what comes out, by the arithmetic of the op; errors name the layer. */
-function outputShape(
+/** The most likely mistake, told in words of the layer. */
+function checkExtents(
   scope: Scope,
   type: string,
   input: Shape,
   kernelSize: readonly number[],
   conv: ConvOptions,
-  filters: number,
-): Shape {
-  const rank = kernelSize.length
-  const stride = perAxis(conv.stride, rank)
-  const dilation = perAxis(conv.dilation, rank)
-  const { padding = 'valid' } = conv
-  const extents = kernelSize.map((size, axis) => {
-    const reach = (size - 1) * dilation[axis] + 1
-    const extent = input[axis]
-    if (padding === 'same') return Math.ceil(extent / stride[axis])
-    const around =
-      padding === 'valid'
-        ? 0
-        : padding === 'full'
-          ? 2 * (reach - 1)
-          : typeof padding === 'number'
-            ? 2 * padding
-            : padding[axis][0] + padding[axis][1]
-    return Math.floor((extent + around - reach) / stride[axis]) + 1
-  })
+): void {
+  const dilation = perAxis(conv.dilation, kernelSize.length)
+  const { stride, padding } = conv
+  const extents = windowExtents(input, { kernelSize, stride, dilation, padding })
   if (extents.some((extent) => extent < 1)) {
     throw new ShapeError({
       where: where(scope, type),
@@ -135,7 +120,6 @@ function outputShape(
       fix: "use padding: 'same', a smaller kernel, or fewer pools and strides before this layer",
     })
   }
-  return [...extents, filters]
 }
 
 function checkPositive(where: string, name: string, value: number): void {
@@ -184,6 +168,30 @@ export function conv2d(
   return convolution({
     type: 'conv2d',
     rank: 2,
+    filters: () => filters,
+    groups: () => options.groups ?? 1,
+    kernelSize: size,
+    options: { filters, kernelSize, ...given(options) },
+    conv: options,
+  })
+}
+
+/**
+ * 3-D convolution of [batch, depth, height, width, channels].
+ * @param filters output channels @param kernelSize one number, or [depth, height, width]
+ * @throws ConfigError on sizes below 1
+ */
+export function conv3d(
+  filters: number,
+  kernelSize: number | readonly [number, number, number],
+  options: ConvOptions = {},
+): Layer {
+  checkPositive('nn.conv3d', 'filters', filters)
+  const size = perAxis(kernelSize, 3)
+  for (const extent of size) checkPositive('nn.conv3d', 'kernelSize', extent)
+  return convolution({
+    type: 'conv3d',
+    rank: 3,
     filters: () => filters,
     groups: () => options.groups ?? 1,
     kernelSize: size,

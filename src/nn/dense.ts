@@ -1,4 +1,4 @@
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, checkOptions } from '../base/errors.ts'
 import { type Tensor, take } from '../tensor/index.ts'
 import { checkInitializer, firstValues, type WeightInitializer } from './initializer.ts'
 import type { Layer } from './layer.ts'
@@ -24,6 +24,7 @@ export function linear(features: number, options: LinearOptions = {}): Layer {
       fix: 'give the number of outputs',
     })
   }
+  checkOptions('nn.linear', options, ['bias', 'initializer'])
   checkInitializer('nn.linear', options.initializer)
   const hasBias = options.bias !== false
   return {

@@ -1,99 +1,46 @@
 /** Layers. Each is a description; parameters come into being in init(). */
-import { didYouMean, FormatError } from '../base/errors.ts'
-import * as activations from './activations.ts'
-import * as containers from './containers.ts'
-import * as convolution from './convolution.ts'
-import * as dense from './dense.ts'
-import type { Json, Layer, LayerJson } from './layer.ts'
-import * as normalization from './normalization.ts'
-import * as pooling from './pooling.ts'
-import * as shortcut from './shortcut.ts'
 
 export * from './activations.ts'
+export {
+  add,
+  type BinaryName,
+  binary,
+  cast,
+  clamp,
+  identity,
+  matmul,
+  multiply,
+  scalar,
+  type UnaryName,
+  unary,
+  where,
+} from './arithmetic.ts'
+export { concat, expand, gather, permute, reshape, type SliceRange, slice, take, tile } from './arrange.ts'
 export * from './containers.ts'
+export * from './conv-transpose.ts'
 export * from './convolution.ts'
 export * from './dense.ts'
+export { type Answer, type Arrived, answerOf, type FlowStep, followLayers } from './flow.ts'
+export { type GraphOptions, graph } from './graph.ts'
 export type { WeightInitializer } from './initializer.ts'
-export type { Built, Initializer, Json, Layer, LayerCost, LayerJson, LayerReport, Scope } from './layer.ts'
+export type {
+  Built,
+  Initializer,
+  Joined,
+  Json,
+  Layer,
+  LayerCost,
+  LayerJson,
+  LayerReport,
+  Scope,
+  Through,
+} from './layer.ts'
+export { joiningLayer } from './layer.ts'
 export * from './normalization.ts'
 export * from './pooling.ts'
+export * from './quantization.ts'
+export { argmax, argmin, type ReduceLayerOptions, type ReductionName, reduce } from './reducing.ts'
 export * from './shortcut.ts'
-
-type Options = { readonly [name: string]: Json }
-type Reader = (options: Options, layers: ReadonlyMap<string, Layer>) => Layer
-
-const rest = (options: Options, ...taken: string[]) =>
-  Object.fromEntries(Object.entries(options).filter(([name]) => !taken.includes(name)))
-const number = (options: Options, name: string) => options[name] as number
-
-/** How each type in a model.json becomes a layer again. */
-const readers: Readonly<Record<string, Reader>> = {
-  sequential: (_o, layers) => containers.sequential(...layers),
-  residual(o, layers) {
-    const name = (o.shortcut as string | undefined) ?? 'shortcut'
-    const around = layers.get(name)
-    if (around === undefined && o.shortcut !== undefined) {
-      throw new FormatError({
-        where: 'residual',
-        what: `there is no layer "${name}", which is to be the shortcut`,
-        got: [...layers.keys()].map((inner) => `"${inner}"`).join(', '),
-        expected: 'the shortcut among the layers inside',
-        fix: 'save the model again',
-      })
-    }
-    return containers.residual(
-      [...layers].filter(([inner]) => inner !== name),
-      { shortcut: around === undefined ? undefined : [name, around], activation: o.activation as 'relu' | 'none' },
-    )
-  },
-  conv1d: (o) => convolution.conv1d(number(o, 'filters'), number(o, 'kernelSize'), rest(o, 'filters', 'kernelSize')),
-  conv2d: (o) => convolution.conv2d(number(o, 'filters'), o.kernelSize as number, rest(o, 'filters', 'kernelSize')),
-  depthwiseConv1d: (o) => convolution.depthwiseConv1d(number(o, 'kernelSize'), rest(o, 'kernelSize')),
-  depthwiseConv2d: (o) => convolution.depthwiseConv2d(o.kernelSize as number, rest(o, 'kernelSize')),
-  linear: (o) => dense.linear(number(o, 'features'), rest(o, 'features')),
-  embedding: (o) => dense.embedding(number(o, 'count'), number(o, 'features')),
-  batchNorm: (o) => normalization.batchNorm(o),
-  layerNorm: (o) => normalization.layerNorm(o),
-  groupNorm: (o) => normalization.groupNorm(number(o, 'groups'), rest(o, 'groups')),
-  maxPool1d: (o) => pooling.maxPool1d(number(o, 'size'), rest(o, 'size')),
-  maxPool2d: (o) => pooling.maxPool2d(number(o, 'size'), rest(o, 'size')),
-  avgPool1d: (o) => pooling.avgPool1d(number(o, 'size'), rest(o, 'size')),
-  avgPool2d: (o) => pooling.avgPool2d(number(o, 'size'), rest(o, 'size')),
-  globalAvgPool: () => pooling.globalAvgPool(),
-  globalMaxPool: () => pooling.globalMaxPool(),
-  identityShortcut: (o) => shortcut.identityShortcut(number(o, 'filters'), rest(o, 'filters')),
-  flatten: () => activations.flatten(),
-  dropout: (o) => activations.dropout(number(o, 'rate')),
-  relu: () => activations.relu(),
-  relu6: () => activations.relu6(),
-  leakyRelu: (o) => activations.leakyRelu(number(o, 'slope')),
-  elu: (o) => activations.elu(number(o, 'alpha')),
-  gelu: (o) => activations.gelu(o.form as 'erf' | 'tanh'),
-  silu: () => activations.silu(),
-  sigmoid: () => activations.sigmoid(),
-  tanh: () => activations.tanh(),
-  hardSwish: () => activations.hardSwish(),
-  softmax: () => activations.softmax(),
-}
-
-/** Names of all layer types. */
-export const layerTypes: readonly string[] = Object.keys(readers)
-
-/**
- * The layer a description stands for. Nothing in a description is executed.
- * @param source the file, for messages
- * @throws FormatError on a type this version does not know
- */
-export function layerFromJson(json: LayerJson, source = 'model.json'): Layer {
-  const reader = Object.hasOwn(readers, json.type) ? readers[json.type] : undefined
-  if (reader === undefined) {
-    throw new FormatError({
-      where: source,
-      what: `there is no layer type '${json.type}'`,
-      expected: layerTypes.join(', '),
-      fix: didYouMean(String(json.type), layerTypes),
-    })
-  }
-  const layers = (json.layers ?? []).map((inner) => [inner.name, layerFromJson(inner, source)] as const)
-  return reader(json.options ?? {}, new Map(layers))
-}
+export * from './signal.ts'
+export * from './spatial.ts'
+export { type ValueOptions, value } from './value.ts'

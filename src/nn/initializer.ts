@@ -4,11 +4,16 @@ import { type Shape, sizeOf } from '../base/shape.ts'
 import type { Initializer } from './layer.ts'
 
 /**
- * How a layer's weight begins. `he`: normal deviates of variance 2 / fan (He et al. 2015, "Delving deep into
- * rectifiers", section 2.2), where the fan is kernel size × input channels of a group (`'in'`: the forward pass keeps
- * its scale) or kernel size × output channels (`'out'`: the gradient does). PyTorch's `kaiming_normal_`.
+ * How a layer's weight begins. `he`: deviates of variance 2 / fan (He et al. 2015, "Delving deep into rectifiers", section
+ * 2.2), where the fan is kernel size × input channels of a group (`'in'`: the forward pass keeps its scale) or kernel
+ * size × output channels (`'out'`: the gradient does); normal ones unless `distribution` says otherwise. PyTorch's
+ * `kaiming_normal_` and `kaiming_uniform_`. `glorot`: uniform, variance 2 / (fan-in + fan-out) (Glorot and Bengio 2010,
+ * "Understanding the difficulty of training deep feedforward neural networks", section 4.2.1). Keras's default.
  */
-export type WeightInitializer = Initializer | { readonly kind: 'he'; readonly fan: 'in' | 'out' }
+export type WeightInitializer =
+  | Initializer
+  | { readonly kind: 'he'; readonly fan: 'in' | 'out'; readonly distribution?: 'normal' | 'uniform' }
+  | { readonly kind: 'glorot' }
 
 /** Of weight and bias. Without an initializer both are uniform within ±1/√fan-in, as in PyTorch. */
 export interface FirstValues {
@@ -24,7 +29,10 @@ export function checkInitializer(where: string, initializer: WeightInitializer |
   if (initializer === undefined) return
   // It may come from a file: nothing is taken for granted.
   const values: { readonly [name: string]: unknown } = Object(initializer)
-  if (values.kind === 'he' && (values.fan === 'in' || values.fan === 'out')) return
+  if (values.kind === 'glorot') return
+  const { distribution = 'normal' } = values
+  const drawn = distribution === 'normal' || distribution === 'uniform'
+  if (values.kind === 'he' && (values.fan === 'in' || values.fan === 'out') && drawn) return
   for (const [kind, name] of Object.entries(numbers)) {
     const value = values[name]
     if (values.kind === kind && Number.isFinite(value) && (kind === 'constant' || Number(value) >= 0)) return
@@ -34,7 +42,7 @@ export function checkInitializer(where: string, initializer: WeightInitializer |
     what: 'initializer makes no sense',
     got: JSON.stringify(initializer),
     expected:
-      "{ kind: 'he', fan: 'in' | 'out' }, { kind: 'normal', deviation }, { kind: 'uniform', bound } or { kind: 'constant', value }",
+      "{ kind: 'he', fan: 'in' | 'out', distribution?: 'normal' | 'uniform' }, { kind: 'glorot' }, { kind: 'normal', deviation }, { kind: 'uniform', bound } or { kind: 'constant', value }",
     fix: "correct it, or leave it out: PyTorch's default",
   })
 }
@@ -48,7 +56,15 @@ export function firstValues(initializer: WeightInitializer | undefined, shape: S
     return { weight: uniform, bias: uniform }
   }
   const bias: Initializer = { kind: 'constant', value: 0 }
+  const fanOut = sizeOf(shape.slice(0, -2)) * shape[shape.length - 1]
+  // Uniform within ±b has variance b² / 3.
+  if (initializer.kind === 'glorot')
+    return { weight: { kind: 'uniform', bound: Math.sqrt(6 / (fanIn + fanOut)) }, bias }
   if (initializer.kind !== 'he') return { weight: initializer, bias }
-  const fan = initializer.fan === 'in' ? fanIn : sizeOf(shape.slice(0, -2)) * shape[shape.length - 1]
-  return { weight: { kind: 'normal', deviation: Math.sqrt(2 / fan) }, bias }
+  const fan = initializer.fan === 'in' ? fanIn : fanOut
+  const weight: Initializer =
+    initializer.distribution === 'uniform'
+      ? { kind: 'uniform', bound: Math.sqrt(6 / fan) }
+      : { kind: 'normal', deviation: Math.sqrt(2 / fan) }
+  return { weight, bias }
 }

@@ -1,6 +1,7 @@
+import { checkOptions } from '../base/errors.ts'
 import { sizeOf } from '../base/shape.ts'
 import * as t from '../tensor/index.ts'
-import type { Layer } from './layer.ts'
+import { type Layer, standIn, tried } from './layer.ts'
 
 export interface BatchNormOptions {
   /** Added to the variance; default 1e-5. */
@@ -14,6 +15,7 @@ export interface BatchNormOptions {
  * statistics; the running variance is the unbiased one, as in PyTorch.
  */
 export function batchNorm(options: BatchNormOptions = {}): Layer {
+  checkOptions('nn.batchNorm', options, ['eps', 'momentum'])
   const { eps = 1e-5, momentum = 0.1 } = options
   return {
     type: 'batchNorm',
@@ -47,6 +49,7 @@ export function batchNorm(options: BatchNormOptions = {}): Layer {
 
 /** Normalises every sample over its last axis, then scales and shifts (Ba et al. 2016). */
 export function layerNorm(options: { readonly eps?: number } = {}): Layer {
+  checkOptions('nn.layerNorm', options, ['eps'])
   const { eps = 1e-5 } = options
   return {
     type: 'layerNorm',
@@ -63,6 +66,7 @@ export function layerNorm(options: { readonly eps?: number } = {}): Layer {
 
 /** Normalises groups of channels of every sample over all its places (Wu and He 2018). */
 export function groupNorm(groups: number, options: { readonly eps?: number } = {}): Layer {
+  checkOptions('nn.groupNorm', options, ['eps'])
   const { eps = 1e-5 } = options
   return {
     type: 'groupNorm',
@@ -71,8 +75,53 @@ export function groupNorm(groups: number, options: { readonly eps?: number } = {
       const channels = [input[input.length - 1]]
       const weight = scope.parameter('weight', channels, { kind: 'constant', value: 1 }, { decays: false })
       const bias = scope.parameter('bias', channels, { kind: 'constant', value: 0 }, { decays: false })
-      return { output: input, apply: (x) => t.groupNorm(x, groups, weight.value, bias.value, eps) }
+      const run = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => t.groupNorm(x, groups, w, b, eps)
+      const stand = standIn(channels)
+      return {
+        output: tried(scope, 'groupNorm', () => run(standIn([1, ...input]), stand, stand)),
+        apply: (x) => run(x, weight.value, bias.value),
+      }
     },
     cost: (input) => ({ multiplyAdds: sizeOf(input) }),
+  }
+}
+
+/** Normalises every channel of every sample over its places, then scales and shifts it (Ulyanov et al. 2016). */
+export function instanceNorm(options: { readonly eps?: number } = {}): Layer {
+  checkOptions('nn.instanceNorm', options, ['eps'])
+  const { eps = 1e-5 } = options
+  return {
+    type: 'instanceNorm',
+    options: { eps },
+    build(scope, input) {
+      const channels = [input[input.length - 1]]
+      const weight = scope.parameter('weight', channels, { kind: 'constant', value: 1 }, { decays: false })
+      const bias = scope.parameter('bias', channels, { kind: 'constant', value: 0 }, { decays: false })
+      const run = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => t.instanceNorm(x, w, b, eps)
+      const stand = standIn(channels)
+      return {
+        output: tried(scope, 'instanceNorm', () => run(standIn([1, ...input]), stand, stand)),
+        apply: (x) => run(x, weight.value, bias.value),
+      }
+    },
+    cost: (input) => ({ multiplyAdds: sizeOf(input) }),
+  }
+}
+
+/**
+ * Divides by the squares of neighbouring channels: local response normalisation (Krizhevsky et al. 2012, section 3.3).
+ * The window of an even size holds one channel more behind than in front, as in ONNX; PyTorch's holds one more in front.
+ * @param options size 5, alpha 1e-4, beta 0.75, k 1, as in PyTorch
+ */
+export function lrn(options: t.LocalResponseNormOptions = {}): Layer {
+  checkOptions('nn.lrn', options, ['size', 'alpha', 'beta', 'k'])
+  return {
+    type: 'lrn',
+    options: { ...options },
+    build(scope, input) {
+      const apply = (x: t.Tensor) => t.localResponseNorm(x, options)
+      return { output: tried(scope, 'lrn', () => apply(standIn([1, ...input]))), apply }
+    },
+    cost: (input) => ({ multiplyAdds: sizeOf(input) * (options.size ?? 5) }),
   }
 }

@@ -1,4 +1,4 @@
-import { ConfigError, ShapeError } from '../base/errors.ts'
+import { ConfigError, checkOptions, ShapeError } from '../base/errors.ts'
 import { showShape } from '../base/shape.ts'
 import { pad, slice, type Tensor } from '../tensor/index.ts'
 import { type Layer, where } from './layer.ts'
@@ -12,6 +12,7 @@ import { type Layer, where } from './layer.ts'
  * @throws ConfigError on numbers below 1
  */
 export function identityShortcut(filters: number, options: { readonly stride?: number } = {}): Layer {
+  checkOptions('nn.identityShortcut', options, ['stride'])
   const { stride = 1 } = options
   for (const [name, value] of Object.entries({ filters, stride })) {
     if (Number.isInteger(value) && value >= 1) continue

@@ -3,6 +3,7 @@ import type { Op } from '../graph/op.ts'
 import { at, type CaseInput, type OpCase, tabulate } from '../testing/case.ts'
 import * as a from './activations.ts'
 import { erfSeries } from './elementwise.cases.ts'
+import { clampOp, divOp, selectOp, tanhOp } from './elementwise.ts'
 
 function unary(
   name: string,
@@ -122,6 +123,67 @@ export const cases: readonly OpCase[] = [
   ),
   unary('softplus', a.softplusOp, a.softplus, (x) => Math.log1p(Math.exp(x))),
   unary('softplus far out', a.softplusOp, a.softplus, (x) => (x > 50 ? x : Math.log1p(Math.exp(x))), far),
-  unary('hardSigmoid', a.hardSigmoidOp, a.hardSigmoid, hardSigmoid),
+  unary('hardSigmoid', a.hardSigmoidOp, (x) => a.hardSigmoid(x), hardSigmoid),
+  unary(
+    'hardSigmoid 0.2 0.5',
+    clampOp,
+    (x) => a.hardSigmoid(x, 0.2, 0.5),
+    (x) => Math.min(1, Math.max(0, 0.2 * x + 0.5)),
+  ),
+  unary('logSigmoid', a.softplusOp, a.logSigmoid, (x) => -Math.log1p(Math.exp(-x))),
+  unary('logSigmoid far out', a.softplusOp, a.logSigmoid, (x) => (x < -50 ? x : -Math.log1p(Math.exp(-x))), far),
+  unary('softsign', divOp, a.softsign, (x) => x / (1 + Math.abs(x))),
+  unary('mish', tanhOp, a.mish, (x) => x * Math.tanh(Math.log1p(Math.exp(x)))),
+  unary('mish far out', tanhOp, a.mish, (x) => (x > 50 ? x : x * Math.tanh(Math.log1p(Math.exp(x)))), far),
+  unary(
+    'selu',
+    a.eluOp,
+    (x) => a.selu(x),
+    (x) => 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x)),
+  ),
+  unary(
+    'celu with alpha 2',
+    a.eluOp,
+    (x) => a.celu(x, 2),
+    (x) => Math.max(0, x) + Math.min(0, 2 * Math.expm1(x / 2)),
+  ),
+  unary(
+    'hardTanh -2 1',
+    clampOp,
+    (x) => a.hardTanh(x, -2, 1),
+    (x) => Math.min(1, Math.max(-2, x)),
+  ),
+  unary(
+    'thresholdedRelu 1.5',
+    selectOp,
+    (x) => a.thresholdedRelu(x, 1.5),
+    (x) => (x > 1.5 ? x : 0),
+  ),
+  unary(
+    'shrink without bias',
+    selectOp,
+    (x) => a.shrink(x),
+    (x) => (Math.abs(x) > 0.5 ? x : 0),
+  ),
+  unary(
+    'shrink 1.5 0.75',
+    selectOp,
+    (x) => a.shrink(x, 1.5, 0.75),
+    (x) => (x < -1.5 ? x + 0.75 : x > 1.5 ? x - 0.75 : 0),
+  ),
+  {
+    name: 'prelu by channel',
+    ops: [selectOp],
+    inputs: [{ shape: [3, 4, 5] }, { shape: [5] }],
+    build: a.prelu,
+    reference: (x, slope) => tabulate(x.shape, (i) => at(x, i) * (at(x, i) > 0 ? 1 : slope.data[i[2]])),
+  },
+  {
+    name: 'prelu with one slope',
+    ops: [selectOp],
+    inputs: [{ shape: [7, 9] }, { shape: [1] }],
+    build: a.prelu,
+    reference: (x, slope) => tabulate(x.shape, (i) => at(x, i) * (at(x, i) > 0 ? 1 : slope.data[0])),
+  },
   unary('hardSwish', a.hardSwishOp, a.hardSwish, (x) => x * hardSigmoid(x)),
 ]

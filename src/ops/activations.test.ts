@@ -40,4 +40,12 @@ describe('activations: what bad input is told', () => {
         fix       cast it first, for instance with .cast('f32')"
     `)
   })
+  it('an alpha of 0', () => {
+    expect(errorText(() => a.celu(real(3), 0))).toMatchInlineSnapshot(`
+      "ConfigError: celu: alpha makes no sense.
+        got       0
+        expected  a positive number
+        fix       correct alpha"
+    `)
+  })
 })

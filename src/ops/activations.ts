@@ -1,9 +1,26 @@
 /** Activations: each is one step of a chain, and its gradient reads no more than it must. */
+import { ConfigError } from '../base/errors.ts'
 import { makeNode, type Node } from '../graph/node.ts'
 import type { MapOp } from '../graph/op.ts'
 import * as e from '../kernel/expression.ts'
 import * as math from '../kernel/math.ts'
-import { add, exp, greater, like, mul, select, square, sub } from './elementwise.ts'
+import {
+  abs,
+  add,
+  clamp,
+  div,
+  exp,
+  greater,
+  less,
+  like,
+  logicalOr,
+  mul,
+  neg,
+  select,
+  square,
+  sub,
+  tanh,
+} from './elementwise.ts'
 import { binaryOp, unary, unaryOp, unaryOpWith } from './map-op.ts'
 import { checkFinite, type NoAttributes, noAttributes } from './operands.ts'
 
@@ -151,8 +168,17 @@ export const hardSigmoidOp = unaryOp(
     return select(greater(y, zero), select(greater(like(y, 1), y), mul(g, like(g, 1 / 6)), zero), zero)
   },
 )
-/** x/6 + ½ held between 0 and 1. */
-export const hardSigmoid = unary(hardSigmoidOp)
+/**
+ * alpha · x + beta held between 0 and 1. Default x/6 + ½, as in PyTorch and Howard et al. 2019; ONNX's default is
+ * 0.2 x + 0.5.
+ * @throws ConfigError unless both are finite
+ */
+export function hardSigmoid(x: Node, alpha = 1 / 6, beta = 0.5): Node {
+  if (alpha === 1 / 6 && beta === 0.5) return makeNode(hardSigmoidOp, [x], noAttributes)
+  checkFinite('hardSigmoid', 'alpha', alpha)
+  checkFinite('hardSigmoid', 'beta', beta)
+  return clamp(add(mul(x, like(x, alpha)), like(x, beta)), 0, 1)
+}
 
 // y = x · hardSigmoid(x);  dx = 0 for x ≤ -3, g for x ≥ 3, g · (x/3 + ½) between
 export const hardSwishOp = unaryOp(
@@ -165,3 +191,65 @@ export const hardSwishOp = unaryOp(
 )
 /** x · hardSigmoid(x) (Howard et al. 2019). */
 export const hardSwish = unary(hardSwishOp)
+
+// What follows is made of the ops above; the steps become one kernel.
+
+/** ln σ(x) */
+export const logSigmoid = (x: Node): Node => neg(softplus(neg(x)))
+
+/** x / (1 + |x|) */
+export const softsign = (x: Node): Node => div(x, add(abs(x), like(x, 1)))
+
+/** x · tanh(softplus(x)) (Misra 2019) */
+export const mish = (x: Node): Node => mul(x, tanh(softplus(x)))
+
+/** γ · elu(x, α): keeps mean and variance (Klambauer et al. 2017, "Self-normalizing neural networks", equation 2). */
+export function selu(x: Node, alpha = 1.6732632423543772, gamma = 1.0507009873554805): Node {
+  checkFinite('selu', 'gamma', gamma)
+  return mul(elu(x, alpha), like(x, gamma))
+}
+
+/** x where positive, alpha · (e^(x/alpha) - 1) elsewhere (Barron 2017). @throws ConfigError unless alpha is positive */
+export function celu(x: Node, alpha = 1): Node {
+  if (!(alpha > 0 && Number.isFinite(alpha))) {
+    throw new ConfigError({
+      where: 'celu',
+      what: 'alpha makes no sense',
+      got: String(alpha),
+      expected: 'a positive number',
+      fix: 'correct alpha',
+    })
+  }
+  return mul(elu(mul(x, like(x, 1 / alpha))), like(x, alpha))
+}
+
+/**
+ * x where positive, slope · x elsewhere, with slopes that are learned (He et al. 2015, "Delving deep into rectifiers").
+ * @param slope broadcast along the last axes of x: [1], [channels], …
+ * @throws ShapeError, DTypeError
+ */
+export function prelu(x: Node, slope: Node): Node {
+  return select(greater(x, like(x, 0)), x, mul(x, slope))
+}
+
+/** x held between two numbers, default -1 and 1. @throws ConfigError when the lower one is not below */
+export const hardTanh = (x: Node, low = -1, high = 1): Node => clamp(x, low, high)
+
+/** x above alpha, 0 elsewhere. @throws ConfigError unless alpha is finite */
+export function thresholdedRelu(x: Node, alpha = 1): Node {
+  checkFinite('thresholdedRelu', 'alpha', alpha)
+  return select(greater(x, like(x, alpha)), x, like(x, 0))
+}
+
+/**
+ * Values within ±lambda become 0, others move towards 0 by `bias`: PyTorch's Hardshrink with bias 0, its Softshrink with
+ * bias lambda.
+ * @throws ConfigError unless both are finite
+ */
+export function shrink(x: Node, lambda = 0.5, bias = 0): Node {
+  checkFinite('shrink', 'lambda', lambda)
+  checkFinite('shrink', 'bias', bias)
+  const [above, below] = [greater(x, like(x, lambda)), less(x, like(x, -lambda))]
+  if (bias === 0) return select(logicalOr(above, below), x, like(x, 0))
+  return select(above, sub(x, like(x, bias)), select(below, add(x, like(x, bias)), like(x, 0)))
+}

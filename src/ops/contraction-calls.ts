@@ -39,7 +39,7 @@ export function formOf(context: BuildContext, a: Span, even: boolean): OperandFo
   return context.target.bf16Dot === true && even && a.offset % 2 === 0 ? 'pairs' : 'bf16'
 }
 
-/** Packs the second operand into a temporary for a tile of `columns` columns, in the form that the first one has. */
+/** Packs the second operand for a tile of `columns` columns, in the form that the first one has. */
 export function emitPack(
   context: BuildContext,
   source: Span,
@@ -52,9 +52,12 @@ export function emitPack(
   const form = first === 'pairs' ? 'pairs' : first === 'bf16' && dtype === 'f32' ? 'round' : 'copy'
   const halved = form === 'pairs' ? pairSteps(args) : args
   const operand = packing(columns, halved, dtype, form)
-  const packed = context.temporary(form === 'pairs' || dtype === 'i32' ? 'i32' : 'f32', Math.max(1, operand.size))
-  context.call({ spec: packSpec(operand.shape), spans: [source, packed], ...packCall(operand.shape, halved) })
-  return packed
+  const packed = form === 'pairs' || dtype === 'i32' ? 'i32' : 'f32'
+  return context.prepared(packed, Math.max(1, operand.size), [source], (into) => ({
+    spec: packSpec(operand.shape),
+    spans: [source, into],
+    ...packCall(operand.shape, halved),
+  }))
 }
 
 /** Two innermost steps made one. */

@@ -65,7 +65,7 @@ import { iotaOp, scatterAddOp, takeOp } from './gather.ts'
 import { affineWarpOp, colorMatrixOp } from './image.ts'
 import { labelCrossEntropyOp, smoothTargetOp, smoothTargetTimesOp, targetCrossEntropyOp } from './loss.ts'
 import { matmulOp } from './matmul.ts'
-import { centerScaleOp, centerTimesOp, normalizeOp } from './norm.ts'
+import { centerScaleOp, centerTimesOp, normalizeOp, scaleShiftOp } from './norm.ts'
 import { avgPoolGradientOp, avgPoolOp, maxPoolGatherOp, maxPoolGradientOp, maxPoolOp } from './pool.ts'
 import { randomNormalOp, randomUniformOp } from './random.ts'
 import {
@@ -83,11 +83,31 @@ import {
 } from './reduce.ts'
 import { concatOp, padOp, sliceOp, transposeOp } from './shape-ops.ts'
 
-export { elu, gelu, hardSigmoid, hardSwish, leakyRelu, relu, relu6, sigmoid, silu, softplus } from './activations.ts'
+export {
+  celu,
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  prelu,
+  relu,
+  relu6,
+  selu,
+  shrink,
+  sigmoid,
+  silu,
+  softplus,
+  softsign,
+  thresholdedRelu,
+} from './activations.ts'
 export type { Axes, ReduceOptions } from './broadcast.ts'
 export { broadcastTo, expandDims, identity, reshape, squeeze, stopGradient, sum } from './broadcast.ts'
-export type { ConvOptions, Padding } from './conv/index.ts'
-export { conv, conv1d, conv2d } from './conv/index.ts'
+export type { ConvOptions, ConvTransposeOptions, Padding } from './conv/index.ts'
+export { conv, conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d } from './conv/index.ts'
 export {
   abs,
   add,
@@ -136,14 +156,21 @@ export { affineWarp, colorMatrix } from './image.ts'
 export type { CrossEntropyOptions, LossOptions, Reduction } from './loss.ts'
 export { bceWithLogits, crossEntropy, l1Loss, mseLoss } from './loss.ts'
 export { matmul } from './matmul.ts'
-export { batchNorm, batchNormInference, groupNorm, instanceNorm, layerNorm } from './norm.ts'
+export type { LocalResponseNormOptions } from './norm.ts'
+export { batchNorm, batchNormInference, groupNorm, instanceNorm, layerNorm, localResponseNorm } from './norm.ts'
 export type { AvgPoolOptions, PoolOptions } from './pool.ts'
-export { avgPool, globalAvgPool, maxPool } from './pool.ts'
+export { avgPool, globalAvgPool, globalMaxPool, maxPool } from './pool.ts'
 export { dropout, randomNormal, randomUniform } from './random.ts'
+export type { BlockOrder, PadFill } from './rearrange.ts'
+export { depthToSpace, padWith, spaceToDepth } from './rearrange.ts'
 export type { VarianceOptions } from './reduce.ts'
-export { argmax, argmin, logSoftmax, logsumexp, max, mean, min, softmax, variance } from './reduce.ts'
+export { argmax, argmin, logSoftmax, logsumexp, max, mean, min, softmax, softmaxInput, variance } from './reduce.ts'
+export type { NearestRounding, ResizeCoordinates, ResizeMode, ResizeOptions } from './resize.ts'
+export { resize } from './resize.ts'
 export type { Range } from './shape-ops.ts'
 export { concat, flip, pad, slice, split, stack, transpose } from './shape-ops.ts'
+export type { DftOptions, StftOptions } from './signal.ts'
+export { dft, stft } from './signal.ts'
 
 /** Every op there is; a test asks of each that it has cases and a gradient or an explicit `'none'`. */
 export const allOps: readonly Op[] = [
@@ -227,6 +254,7 @@ export const allOps: readonly Op[] = [
   centerScaleOp,
   centerTimesOp,
   normalizeOp,
+  scaleShiftOp,
   takeOp,
   scatterAddOp,
   iotaOp,

@@ -1,6 +1,7 @@
 import { makeNode } from '../graph/node.ts'
 import { at, type CaseInput, type OpCase, tabulate, type Values } from '../testing/case.ts'
 import { add } from './elementwise.ts'
+import { matmulOp } from './matmul.ts'
 import * as n from './norm.ts'
 
 /** Mean and variance of the elements of x that `together` puts with an index. */
@@ -191,6 +192,13 @@ const steps: OpCase[] = [
     reference: (x, m, s, b) => tabulate([5, 9], (i) => (at(x, i) - at(m, i)) * at(s, i) + at(b, i)),
   },
   {
+    name: 'scaleShift',
+    ops: [n.scaleShiftOp],
+    inputs: [{ shape: [5, 9] }, { shape: [5, 9] }, { shape: [5, 9] }],
+    build: (...operands) => makeNode(n.scaleShiftOp, operands, {}),
+    reference: (x, s, b) => tabulate([5, 9], (i) => at(x, i) * at(s, i) + at(b, i)),
+  },
+  {
     name: 'centerTimes',
     ops: [n.centerTimesOp],
     inputs: [{ shape: [5, 9] }, { shape: [5, 9] }, { shape: [5, 9] }],
@@ -198,5 +206,30 @@ const steps: OpCase[] = [
     reference: (a, x, m) => tabulate([5, 9], (i) => at(a, i) * (at(x, i) - at(m, i))),
   },
 ]
+
+/** Local response normalisation, which is put together of several ops. */
+export const localCases: readonly OpCase[] = [
+  [[2, 3, 4, 9], { alpha: 0.7, beta: 0.6, k: 1.5 }],
+  [[5, 3], { size: 4, alpha: 0.9, beta: 0.75, k: 2 }],
+  [[2, 17, 6], { size: 1, alpha: 1, beta: 1 }],
+].map((entry) => {
+  const [shape, options] = entry as [number[], n.LocalResponseNormOptions]
+  const { size = 5, alpha = 1e-4, beta = 0.75, k = 1 } = options
+  return {
+    name: `localResponseNorm of [${shape}] over ${size}`,
+    ops: [matmulOp],
+    inputs: [{ shape }],
+    build: (x) => n.localResponseNorm(x, options),
+    reference: (x) =>
+      tabulate(shape, (index) => {
+        const c = last(index)
+        let sum = 0
+        for (let i = c - Math.floor((size - 1) / 2); i <= c + Math.ceil((size - 1) / 2); i++) {
+          if (i >= 0 && i < last(shape)) sum += at(x, [...index.slice(0, -1), i]) ** 2
+        }
+        return at(x, index) / (k + (alpha / size) * sum) ** beta
+      }),
+  } satisfies OpCase
+})
 
 export const cases: readonly OpCase[] = [...batch, ...stats, ...layer, ...group, ...steps]

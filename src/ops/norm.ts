@@ -4,12 +4,21 @@
  */
 import { ConfigError, ShapeError } from '../base/errors.ts'
 import { type Shape, sameShape, showShape } from '../base/shape.ts'
-import { constantNode, makeNode, type Node } from '../graph/node.ts'
+import { constantNode, dataNode, makeNode, type Node } from '../graph/node.ts'
 import type { ExpandOp, MapOp } from '../graph/op.ts'
 import * as e from '../kernel/expression.ts'
 import { broadcastTo, reshape, spread, squeeze, sum } from './broadcast.ts'
-import { add, like, mul, neg, rsqrt, sub } from './elementwise.ts'
-import { checkDType, checkEqualShapes, checkFilled, type NoAttributes, noAttributes } from './operands.ts'
+import { add, like, mul, neg, pow, rsqrt, square, sub } from './elementwise.ts'
+import { matmul } from './matmul.ts'
+import {
+  checkCount,
+  checkDType,
+  checkEqualShapes,
+  checkFilled,
+  checkFinite,
+  type NoAttributes,
+  noAttributes,
+} from './operands.ts'
 import { mean, variance } from './reduce.ts'
 
 const defaultEps = 1e-5
@@ -49,6 +58,19 @@ export const centerTimesOp: MapOp<NoAttributes> = {
 
 function centerTimes(a: Node, x: Node, m: Node): Node {
   return makeNode(centerTimesOp, [a, x, m], noAttributes)
+}
+
+// y = x · s + b;  dx = u · s, ds = u · x, db = u.
+// One step, and one instruction where multiply-add is one.
+export const scaleShiftOp: MapOp<NoAttributes> = {
+  name: 'scaleShift',
+  kind: 'map',
+  infer(inputs) {
+    checkEqualShapes('scaleShift', inputs)
+    return { shape: inputs[0].shape, dtype: 'f32' }
+  },
+  lower: (_k, [x, s, b]) => e.fma(x, s, b),
+  gradient: ({ inputs: [x, s] }, u) => [mul(u, s), mul(u, x), u],
 }
 
 interface NormAttributes {
@@ -216,7 +238,8 @@ export function batchNormInference(
   checkNorm('batchNorm', x, mean, variance, x.shape.slice(-1), eps, ['mean', 'variance'])
   // y = x · s + (bias - mean · s) with s = weight / √(variance + eps)
   const scale = mul(weight, rsqrt(add(variance, like(variance, eps))))
-  return add(mul(x, broadcastTo(scale, x.shape)), broadcastTo(sub(bias, mul(mean, scale)), x.shape))
+  const shift = sub(bias, mul(mean, scale))
+  return makeNode(scaleShiftOp, [x, broadcastTo(scale, x.shape), broadcastTo(shift, x.shape)], noAttributes)
 }
 
 /**
@@ -259,4 +282,36 @@ export function groupNorm(x: Node, groups: number, weight: Node, bias: Node, eps
 /** Instance norm (Ulyanov et al. 2016): every channel of every sample for itself. @throws as {@link groupNorm} */
 export function instanceNorm(x: Node, weight: Node, bias: Node, eps = defaultEps): Node {
   return groupNorm(x, x.shape[x.shape.length - 1] ?? 1, weight, bias, eps)
+}
+
+export interface LocalResponseNormOptions {
+  /** Channels that count, the one itself in the middle; of an even number one more behind. Default 5. */
+  readonly size?: number
+  /** Weight of the mean square. Default 1e-4. */
+  readonly alpha?: number
+  /** Default 0.75. */
+  readonly beta?: number
+  /** Default 1. */
+  readonly k?: number
+}
+
+/**
+ * x / (k + alpha · s)^beta, where s is the sum of the squares of the `size` neighbouring channels over size (Krizhevsky
+ * et al. 2012, "ImageNet classification with deep convolutional neural networks", section 3.3; defaults as in PyTorch).
+ * @throws ConfigError, DTypeError
+ */
+export function localResponseNorm(x: Node, options: LocalResponseNormOptions = {}): Node {
+  const { size = 5, alpha = 1e-4, beta = 0.75, k = 1 } = options
+  checkCount('localResponseNorm', 'size', size)
+  for (const [name, value] of Object.entries({ alpha, beta, k })) checkFinite('localResponseNorm', name, value)
+  checkRank('localResponseNorm', x, 1)
+  const channels = x.shape[x.shape.length - 1]
+  const before = Math.floor((size - 1) / 2)
+  // A band: the sum over neighbours is a product over all channels.
+  const band = Float64Array.from({ length: channels * channels }, (_, i) => {
+    const distance = Math.floor(i / channels) - (i % channels)
+    return distance >= -before && distance < size - before ? alpha / size : 0
+  })
+  const sums = matmul(square(x), dataNode(band, [channels, channels], 'f32'))
+  return mul(x, pow(add(sums, like(sums, k)), like(sums, -beta)))
 }

@@ -5,12 +5,12 @@ import { evaluate } from '../engine/index.ts'
 import { dataNode, inputNode, type Node } from '../graph/node.ts'
 import { testDevices } from '../testing/each-backend.ts'
 import { checkCaseGradients, runCase } from '../testing/run-case.ts'
-import { poolCases } from './pool.cases.ts'
+import { composedPoolCases, poolCases } from './pool.cases.ts'
 import { type AvgPoolOptions, avgPool, globalAvgPool, maxPool, type PoolOptions } from './pool.ts'
 
 for (const device of testDevices) {
   test(`cases on ${device.name}`, async () => {
-    for (const record of poolCases) await runCase(record, await device.get())
+    for (const record of [...poolCases, ...composedPoolCases]) await runCase(record, await device.get())
   })
 
   test(`PyTorch's numbers on ${device.name}`, async () => {
@@ -34,8 +34,9 @@ for (const device of testDevices) {
   })
 }
 
-test.each(poolCases.map((c) => [c.name, c] as const))('gradients of %s', async (_name, record) =>
-  checkCaseGradients(record),
+test.each([...poolCases, ...composedPoolCases].map((c) => [c.name, c] as const))(
+  'gradients of %s',
+  async (_name, record) => checkCaseGradients(record),
 )
 
 describe('what is refused', () => {
@@ -46,7 +47,7 @@ describe('what is refused', () => {
       () => maxPool(inputNode(0, [4, 3], 'f32'), { kernelSize: 2 }),
       `maxPool: x has 2 axes.
   got       x [4, 3]
-  expected  x [batch, length, channels] or [batch, height, width, channels]
+  expected  x [batch, length, channels], [batch, height, width, channels] or [batch, depth, height, width, channels]
   fix       reshape it; axes of 1 stand for one image or one channel`,
     ],
     [
@@ -54,7 +55,7 @@ describe('what is refused', () => {
       () => globalAvgPool(inputNode(0, [3], 'f32')),
       `globalAvgPool: x has 1 axis.
   got       x [3]
-  expected  x [batch, length, channels] or [batch, height, width, channels]
+  expected  x [batch, length, channels], [batch, height, width, channels] or [batch, depth, height, width, channels]
   fix       reshape it; axes of 1 stand for one image or one channel`,
     ],
     [
@@ -100,8 +101,8 @@ describe('what is refused', () => {
       'an option of the other pool',
       () => maxPool(x, { kernelSize: 2, countIncludePad: false } as PoolOptions),
       `maxPool: unknown option 'countIncludePad'.
-  expected  kernelSize, stride, padding
-  fix       use one of: kernelSize, stride, padding`,
+  expected  kernelSize, stride, dilation, padding, ceil
+  fix       use one of: kernelSize, stride, dilation, padding, ceil`,
     ],
   ]
   test.each(cases)('%s', (_name, make, message) => expect(messageOf(make)).toBe(message))

@@ -13,6 +13,8 @@ import {
   type ReduceOptions,
   reducedShape,
   reduceNode,
+  reshape,
+  reshapeOp,
   spread,
   squeeze,
   sum,
@@ -316,6 +318,20 @@ export function softmaxOf(x: Node, axes: readonly number[]): Node {
 /** Probabilities along an axis: eˣ / Σ eˣ. f32. @throws ShapeError, DTypeError */
 export function softmax(x: Node, axis = -1): Node {
   return makeNode(softmaxOp, [x], { axes: [normalizeAxis('softmax', axis, x.shape)] })
+}
+
+/** What {@link softmax} along the last axis was given, where `y` is its result or that reshaped; undefined otherwise. */
+export function softmaxInput(y: Node): Node | undefined {
+  const { op, shape, inputs } = y as Node<unknown>
+  const [x] = inputs
+  const last = shape.length - 1
+  if (op === (softmaxOp as unknown)) {
+    const { axes } = y.attributes as AxesAttributes
+    return axes.length === 1 && axes[0] === last ? x : undefined
+  }
+  if (op !== (reshapeOp as unknown) || shape[last] !== x.shape[x.shape.length - 1]) return undefined
+  const before = softmaxInput(x)
+  return before === undefined ? undefined : reshape(before, shape)
 }
 
 // y = x - ln Σ eˣ;  dx = g - eʸ · Σ g

@@ -12,7 +12,9 @@ import {
   notAPicture,
   Pieces,
   type PlatformWorker,
+  takeAtMost,
 } from './platform.ts'
+import { nameOf, type RangeReader, type RangeSource, rangesOfBlob, rangesOfBytes } from './ranges.ts'
 
 export type {
   FolderListing,
@@ -23,6 +25,8 @@ export type {
   PictureJobs,
   PictureQuestion,
 } from './pictures.ts'
+
+export type { RangeReader, RangeSource } from './ranges.ts'
 
 export const platformName = 'browser' as const
 
@@ -44,6 +48,13 @@ export async function openFileAtomic(path: string): Promise<AtomicFile> {
 
 export async function readStart(path: string, _bytes: number): Promise<Uint8Array> {
   throw noFiles('readStart', path)
+}
+
+export async function openRange(source: RangeSource, path?: string): Promise<RangeReader> {
+  if (typeof source === 'string') throw noFiles('openRange', source)
+  return source instanceof Uint8Array
+    ? rangesOfBytes(source, path ?? 'bytes')
+    : rangesOfBlob(source, path ?? nameOf(source))
 }
 
 export async function listDirectory(path: string): Promise<DirectoryEntry[]> {
@@ -79,6 +90,10 @@ export function absolutePath(path: string): string {
   return path
 }
 
+export async function realPath(path: string): Promise<string> {
+  throw noFiles('realPath', path)
+}
+
 export function joinPath(...parts: string[]): string {
   return parts
     .filter((part) => part !== '')
@@ -103,6 +118,23 @@ export async function gunzip(bytes: Uint8Array, path: string): Promise<Uint8Arra
     return new Uint8Array(await new Response(stream).arrayBuffer())
   } catch {
     throw damagedGzip(bytes, path, 'it is incomplete, or something else')
+  }
+}
+
+export async function inflateRaw(bytes: Uint8Array, size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const blob = new Blob([bytes as Uint8Array<ArrayBuffer>])
+  const reader = blob.stream().pipeThrough(new DecompressionStream('deflate-raw')).getReader()
+  const chunks = {
+    async *[Symbol.asyncIterator]() {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
+    },
+  }
+  try {
+    return await takeAtMost(chunks, size)
+  } catch {
+    return undefined
+  } finally {
+    await reader.cancel().catch(() => undefined)
   }
 }
 

@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { gunzip as zlibGunzip } from 'node:zlib'
+import { createInflateRaw, gunzip as zlibGunzip } from 'node:zlib'
 import { UnsupportedError } from '../base/errors.ts'
 import { type CachedFile, NetworkFailure, type OpenPartialOptions, type PartialFile } from './download.ts'
 import type { NativeTools } from './native.ts'
@@ -26,6 +26,7 @@ import {
   Pieces,
   type Platform,
   type PlatformWorker,
+  takeAtMost,
 } from './platform.ts'
 
 export type {
@@ -44,6 +45,8 @@ export type { Compiler, LibraryCache, NativeTools } from './native.ts'
 
 // ── files ──
 
+export { openRange } from './node-ranges.ts'
+export type { RangeReader, RangeSource } from './ranges.ts'
 export { readFile }
 
 export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
@@ -136,6 +139,10 @@ export function absolutePath(path: string): string {
   return resolve(path)
 }
 
+export function realPath(path: string): Promise<string> {
+  return guarded('find', path, () => fs.realpath(path))
+}
+
 export function joinPath(...parts: string[]): string {
   return join(...parts)
 }
@@ -180,6 +187,15 @@ export async function gunzip(bytes: Uint8Array, path: string): Promise<Uint8Arra
   } catch (error) {
     throw damagedGzip(bytes, path, (error as Error).message)
   }
+}
+
+export function inflateRaw(bytes: Uint8Array, size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const stream = createInflateRaw({ chunkSize: Math.min(2 ** 20, size + 1024) })
+  return new Promise((resolve) => {
+    stream.on('error', () => resolve(undefined))
+    takeAtMost(stream, size).then(resolve, () => resolve(undefined))
+    stream.end(bytes)
+  })
 }
 
 async function loadSharp() {

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
+import { deflateRawSync, gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -61,6 +61,16 @@ describe('both platforms', () => {
       while (others < 3) if (pieces.over) await pieces.next()
       clearInterval(timer)
       expect(pieces.over).toBe(false)
+    })
+
+    it(`${name}: inflates, and no more than asked for`, async () => {
+      const content = Uint8Array.from({ length: 300_000 }, (_, i) => (i >> 4) * (i & 3))
+      const packed = new Uint8Array(deflateRawSync(content))
+      expect(await platform.inflateRaw(packed, content.length)).toEqual(content)
+      expect(await platform.inflateRaw(packed, 1000)).toEqual(content.slice(0, 1001))
+      expect(await platform.inflateRaw(Uint8Array.of(3, 0), 0)).toEqual(new Uint8Array(0))
+      expect(await platform.inflateRaw(Uint8Array.of(255, 1, 2), 10)).toBeUndefined()
+      expect(await platform.inflateRaw(packed.subarray(0, 50), content.length)).toBeUndefined()
     })
 
     it(`${name}: gunzips`, async () => {

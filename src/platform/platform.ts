@@ -2,6 +2,7 @@ import { showStart } from '../base/bytes.ts'
 import { FormatError, UnsupportedError } from '../base/errors.ts'
 import type { CachedFile, HttpAnswer, NetworkFailure, OpenPartialOptions, PartialFile } from './download.ts'
 import type { NativeTools } from './native.ts'
+import type { RangeReader, RangeSource } from './ranges.ts'
 
 /**
  * What the library asks of the place where it runs. `node.ts` and `browser.ts` export exactly these names; which of
@@ -20,6 +21,12 @@ export interface Platform {
   openFileAtomic(path: string): Promise<AtomicFile>
   /** The first bytes of a file, fewer where it is shorter: enough to tell what it is. */
   readStart(path: string, bytes: number): Promise<Uint8Array>
+  /**
+   * Opens a file to be read by range: of a large one only what is asked for. Close it in the end.
+   * @param path for messages; default: the source itself where it is a path, the name of a picked file
+   * @throws ConfigError when there is no such file, UnsupportedError for a path in a page
+   */
+  openRange(source: RangeSource, path?: string): Promise<RangeReader>
   /** Names of a folder's entries, sorted by code unit, so that the order is the same everywhere. */
   readDirectory(path: string): Promise<string[]>
   /** The same with what they are. */
@@ -33,6 +40,8 @@ export interface Platform {
   rename(from: string, to: string): Promise<void>
   /** The path from the root of the file system on; in a page the path itself. */
   absolutePath(path: string): string
+  /** The path of an existing file or folder with all links followed. */
+  realPath(path: string): Promise<string>
   joinPath(...parts: string[]): string
   /** The user's folder for files that can be made or fetched again; it need not exist yet. */
   cacheFolder(): string
@@ -57,6 +66,11 @@ export interface Platform {
 
   /** @throws FormatError with `path` when the data is not gzip, damaged or cut short */
   gunzip(bytes: Uint8Array, path: string): Promise<Uint8Array>
+  /**
+   * Deflate data without a header, as zip archives hold it. Stops at `size` bytes, whatever the data hold.
+   * @returns fewer bytes than `size` or as many, one more when the data hold more; undefined when they are damaged
+   */
+  inflateRaw(bytes: Uint8Array, size: number): Promise<Uint8Array<ArrayBuffer> | undefined>
   /** @throws FormatError with `path` when the bytes are not a picture */
   decodeImage(bytes: Uint8Array, path: string): Promise<DecodedImage>
 
@@ -160,6 +174,24 @@ export class Pieces {
     await this.#nextTurn()
     this.#end = performance.now() + pieceMs
   }
+}
+
+/** What comes in pieces as one array of at most `size` bytes, of one more when there is more: nothing beyond is kept. */
+export async function takeAtMost(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array<ArrayBuffer>> {
+  const taken: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunks) {
+    taken.push(chunk)
+    length += chunk.length
+    if (length > size) break
+  }
+  const whole = new Uint8Array(Math.min(length, size + 1))
+  let offset = 0
+  for (const chunk of taken) {
+    whole.set(chunk.subarray(0, whole.length - offset), offset)
+    offset += chunk.length
+  }
+  return whole
 }
 
 /** RGB when every pixel is opaque, RGBA otherwise, so that both platforms give the same channels for a picture. */

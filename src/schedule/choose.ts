@@ -14,8 +14,16 @@ export interface AlgorithmChoice {
   readonly precision?: Precision
 }
 
-/** The algorithm with the lowest estimated cost among those that apply and are allowed. */
-export function choose(node: Node, target: Target, choice: AlgorithmChoice = {}): Algorithm {
+/**
+ * The algorithm with the lowest estimated cost among those that apply and are allowed.
+ * @param lasts whether a node has the same value at every run
+ */
+export function choose(
+  node: Node,
+  target: Target,
+  choice: AlgorithmChoice = {},
+  lasts?: (node: Node) => boolean,
+): Algorithm {
   if (node.op.kind !== 'kernel') throw new Error(`${node.op.name} has no kernels of its own`)
   const candidates = node.op.algorithms.filter((algorithm) => algorithm.applies(node, target))
   if (candidates.length === 0)
@@ -24,7 +32,7 @@ export function choose(node: Node, target: Target, choice: AlgorithmChoice = {})
   if (forced !== undefined) return forced
   const able = choice.precision === 'bf16' ? candidates.filter(({ bf16 }) => bf16 !== undefined) : []
   const among = able.length > 0 ? able : candidates
-  const cost = (algorithm: Algorithm) => algorithm.cost(node, target, choice.precision ?? 'f32')
+  const cost = (algorithm: Algorithm) => algorithm.cost(node, target, choice.precision ?? 'f32', lasts)
   const finest = Math.min(...among.map(({ tolerance }) => tolerance))
   const allowed = choice.precise === true ? among.filter(({ tolerance }) => tolerance <= finest) : among
   return allowed.reduce((best, next) => (cost(next) < cost(best) ? next : best))

@@ -11,6 +11,7 @@ import type { Target } from '../kernel/target.ts'
 import { type Access, type Accesses, contiguous, isWhole } from './access.ts'
 import { epilogueAccess, type Unit } from './fuse.ts'
 import { type Gathered, gather } from './gather.ts'
+import type { Lasting } from './lasting.ts'
 import type { Choice, Region } from './plan.ts'
 import { reductionCalls } from './reductions.ts'
 import { at, describeOperand, elementsOf, type Stream } from './stream.ts'
@@ -22,6 +23,8 @@ export interface PlanBuffer extends BufferRef {
 
 export interface EmittedCall extends KernelCall {
   readonly label: string
+  /** Gives the same at every run: computed before the first. */
+  readonly prologue?: boolean
   readonly origin?: string
   readonly choice?: Choice
 }
@@ -60,17 +63,27 @@ export class Emitter {
   readonly #buffers = new Map<Node, PlanBuffer>()
   readonly #variables = new Map<Variable, PlanBuffer>()
   readonly #workspace = new Set<PlanBuffer>()
+  readonly #lasting: Lasting
+  /** Units of the prologue. */
+  #prologue: ReadonlySet<Unit> = new Set()
+  /** Buffers of the arena that the prologue alone fills. */
+  readonly #kept = new Set<BufferRef>()
   /** Copies at the end: values that could not be written into their final place. */
   readonly #copies: { from: Node; to: PlanBuffer; label: string }[] = []
 
-  /** @param storage how stored values lie in memory where that is not their dtype */
+  /**
+   * @param storage how stored values lie in memory where that is not their dtype
+   * @param lasting what does not change from run to run
+   */
   constructor(
     accesses: Accesses,
     stored: ReadonlySet<Node>,
     storage: ReadonlyMap<Node, StorageType>,
+    lasting: Lasting,
     target: Target,
     precision: Precision,
   ) {
+    this.#lasting = lasting
     this.#accesses = accesses
     this.#stored = stored
     this.#storage = storage
@@ -134,23 +147,56 @@ export class Emitter {
     return reads
   }
 
+  /** Says which units are run before the first run. */
+  beginWith(prologue: ReadonlySet<Unit>): void {
+    this.#prologue = prologue
+  }
+
   /** Emits a unit, and notes for people what its calls are for. */
   emit(unit: Unit): void {
     const first = this.calls.length
     this.emitUnit(unit)
+    const prologue = this.#prologue.has(unit)
+    if (prologue) for (const node of unit.members) if (this.#stored.has(node)) this.#kept.add(this.#span(node).buffer)
     const main = unit.members.find((node) => node.op.kind === 'kernel' && node.origin !== undefined)
     const { origin } = main ?? unit.members.findLast((node) => node.origin !== undefined) ?? unit.members[0]
     const choice = this.#choiceOf(unit)
-    for (let i = first; i < this.calls.length; i++) this.calls[i] = { ...this.calls[i], origin, choice }
+    for (let i = first; i < this.calls.length; i++) {
+      const call = this.calls[i]
+      this.calls[i] = { ...call, origin, choice, prologue: prologue || call.prologue === true }
+    }
+  }
+
+  /** Whether a buffer holds the same at every run. */
+  #lasts(buffer: BufferRef): boolean {
+    const { region } = buffer as PlanBuffer
+    if (region === undefined) return this.#kept.has(buffer)
+    if (region.kind === 'variable') return this.#lasting.variable(region.variable)
+    return this.#lasting.exists && region.kind === 'data'
+  }
+
+  #prepared(
+    dtype: StorageType,
+    size: number,
+    sources: readonly Span[],
+    fill: (into: Span) => KernelCall,
+    label: string,
+  ): Span {
+    const into = this.#temporary(dtype, size)
+    const prologue = this.#lasting.exists && sources.every(({ buffer }) => this.#lasts(buffer))
+    if (prologue) this.#kept.add(into.buffer)
+    this.calls.push({ ...fill(into), label, prologue })
+    return into
   }
 
   #choiceOf({ members, algorithm }: Unit): Choice | undefined {
     const node = members.find((member) => member.op.kind === 'kernel')
     if (node?.op.kind !== 'kernel' || algorithm === undefined) return undefined
     const target = this.#target
+    const lasts = (input: Node) => this.#lasting.node(input)
     const candidates = node.op.algorithms
       .filter((other) => other.applies(node, target))
-      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision) }))
+      .map((other) => ({ name: other.name, cost: other.cost(node, target, this.#precision, lasts) }))
     return { op: node.op.name, algorithm: algorithm.name, candidates }
   }
 
@@ -237,6 +283,11 @@ export class Emitter {
     this.#buffers.set(access.source, span.buffer as PlanBuffer)
     const whole = { source: access.source, layout: contiguous(shape) }
     this.#map(shape, gather(this.#accesses, [], [whole]), [{ span, layout: contiguous(shape) }], 'constant')
+    if (this.#lasting.exists) {
+      this.#kept.add(span.buffer)
+      const written = this.calls.length - 1
+      this.calls[written] = { ...this.calls[written], prologue: true }
+    }
     return span
   }
 
@@ -359,6 +410,7 @@ export class Emitter {
     const context: BuildContext = {
       target: this.#target,
       temporary: (dtype, size) => this.#temporary(dtype, size),
+      prepared: (dtype, size, sources, fill) => this.#prepared(dtype, size, sources, fill, label),
       call: (call) => this.calls.push({ ...call, label }),
     }
     const epilogue = {

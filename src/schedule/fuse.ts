@@ -41,14 +41,16 @@ export function behindMains(unit: Unit): Node[] {
 /** Most reductions that share a pass: their accumulators must fit the registers. */
 const mostReductions = 4
 
+/** @param lasts whether a node has the same value at every run */
 export function fuse(
   nodes: readonly Node[],
   keep: ReadonlySet<Node>,
   accesses: Accesses,
   target: Target,
   choice: AlgorithmChoice,
+  lasts?: (node: Node) => boolean,
 ): Fusion {
-  const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice))
+  const fuser = new Fuser(nodes, keep, accesses, (node) => choose(node, target, choice, lasts))
   fuser.reductions()
   fuser.maps()
   fuser.epilogues()

@@ -8,6 +8,7 @@ import { Accesses, isContiguous } from './access.ts'
 import type { AlgorithmChoice } from './choose.ts'
 import { type EmittedCall, Emitter, type PlanBuffer } from './emit.ts'
 import { fuse } from './fuse.ts'
+import { Lasting } from './lasting.ts'
 import { type Lifetime, layOut, mostLive, shareMemory } from './memory.ts'
 import { orderUnits } from './order.ts'
 import type { Plan, PlannedCall, Region } from './plan.ts'
@@ -48,18 +49,20 @@ export function schedule(
     return root
   })
   const kept = new Set(roots)
-  const fusion = fuse(nodes, kept, accesses, target, choice)
+  const variables = assignments.map((a) => a.variable)
+  const lasting = new Lasting(nodes, variables)
+  const fusion = fuse(nodes, kept, accesses, target, choice, (node) => lasting.node(node))
   const { units: unordered, stored } = fusion
   const storage = storageTypes(nodes, fusion, kept, accesses, choice.precision)
 
-  const emitter = new Emitter(accesses, stored, storage, target, choice.precision ?? 'f32')
+  const emitter = new Emitter(accesses, stored, storage, lasting, target, choice.precision ?? 'f32')
   const outputRoots = roots.slice(0, outputs.length)
-  const variables = assignments.map((a) => a.variable)
   const variableRoots = roots.slice(outputs.length)
   emitter.reserveOutputs(outputRoots)
   const assigned = new Map(variableRoots.map((root, i) => [root, variables[i]]))
   const units = orderUnits(unordered, stored, assigned, accesses)
   emitter.reserveVariables(variables, variableRoots, roots, units)
+  emitter.beginWith(lasting.units(units, kept))
   for (const unit of units) emitter.emit(unit)
   emitter.finish()
   return assemble(emitter, outputs, variables, target)
@@ -82,8 +85,9 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
   const regions: Region[] = [{ kind: 'arena' }]
   const regionOf = new Map<PlanBuffer, number>()
   const bytes = (dtype: StorageType, size: number) => target.bytes[dtype] * size
-  const lives = new Map<PlanBuffer, Lifetime>()
+  const lives = { prologue: new Map<PlanBuffer, Lifetime>(), run: new Map<PlanBuffer, Lifetime>() }
   for (const [i, call] of emitter.calls.entries()) {
+    const own = call.prologue === true ? lives.prologue : lives.run
     for (const { buffer } of call.spans) {
       const planned = buffer as PlanBuffer
       if (planned.size > mostElements) throw tooLarge(planned.size, call.label)
@@ -93,16 +97,18 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
         regions.push(planned.region)
         continue
       }
-      const first = lives.get(planned)?.first ?? i
-      lives.set(planned, { bytes: bytes(planned.dtype, planned.size), first, last: i })
+      const first = own.get(planned)?.first ?? i
+      own.set(planned, { bytes: bytes(planned.dtype, planned.size), first, last: i })
     }
   }
-  const shared = shareMemory(lives, emitter.overwrites)
-  const buffers = [...lives.keys()]
-  const lifetimes = [...lives.values()]
-  const { offsets, bytes: arenaBytes } = layOut(lifetimes)
-  const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
-  for (const [buffer, home] of shared) offsetOf.set(buffer, offsetOf.get(home) as number)
+  const kept = keep(lives.prologue, lives.run)
+  if (kept.bytes > 0) {
+    for (const buffer of kept.offsets.keys()) regionOf.set(buffer, regions.length)
+    regions.push({ kind: 'kept' })
+  }
+  const before = placeTemporaries(lives.prologue, emitter.overwrites)
+  const during = placeTemporaries(lives.run, emitter.overwrites)
+  const offsetOf = new Map([...kept.offsets, ...before.offsets, ...during.offsets])
   const place = (call: EmittedCall): PlannedCall => ({
     spec: call.spec,
     places: call.spans.map(({ buffer, offset }) => ({
@@ -121,12 +127,46 @@ function assemble(emitter: Emitter, outputs: readonly Node[], assigned: readonly
       .filter((buffer) => emitter.isWorkspace(buffer))
       .reduce((sum, { dtype, size }) => sum + bytes(dtype, size), 0),
   })
+  const calls = emitter.calls.filter((call) => call.tasks > 0)
+  const prologue = calls.filter((call) => call.prologue === true)
+  const read = prologue.flatMap((call) => call.spans.map(({ buffer }) => (buffer as PlanBuffer).region))
   return {
-    calls: emitter.calls.filter((call) => call.tasks > 0).map(place),
+    prologue: prologue.map(place),
+    keptFrom: [...new Set(read.flatMap((region) => (region?.kind === 'variable' ? region.variable : [])))],
+    keptBytes: kept.bytes,
+    calls: calls.filter((call) => call.prologue !== true).map(place),
     regions,
     outputs: outputs.map((node) => ({ shape: node.shape, dtype: node.dtype })),
-    arenaBytes,
-    liveBytes: mostLive(lifetimes),
+    arenaBytes: Math.max(before.bytes, during.bytes),
+    liveBytes: Math.max(before.live, during.live),
     assigned,
   }
+}
+
+/** Takes out of both lives what the prologue leaves for the run, and gives it places that nothing shares. */
+function keep(
+  prologue: Map<PlanBuffer, Lifetime>,
+  run: Map<PlanBuffer, Lifetime>,
+): { readonly offsets: ReadonlyMap<PlanBuffer, number>; readonly bytes: number } {
+  const buffers = [...prologue].filter(([buffer]) => run.has(buffer))
+  for (const [buffer] of buffers) {
+    prologue.delete(buffer)
+    run.delete(buffer)
+  }
+  const { offsets, bytes } = layOut(buffers.map(([, life]) => ({ ...life, first: 0, last: 0 })))
+  return { offsets: new Map(buffers.map(([buffer], i) => [buffer, offsets[i]])), bytes }
+}
+
+/** Where buffers of the arena lie. */
+function placeTemporaries(
+  lives: Map<PlanBuffer, Lifetime>,
+  overwrites: Emitter['overwrites'],
+): { readonly offsets: ReadonlyMap<PlanBuffer, number>; readonly bytes: number; readonly live: number } {
+  const shared = shareMemory(lives, overwrites)
+  const buffers = [...lives.keys()]
+  const lifetimes = [...lives.values()]
+  const { offsets, bytes } = layOut(lifetimes)
+  const offsetOf = new Map(buffers.map((buffer, i) => [buffer, offsets[i]]))
+  for (const [buffer, home] of shared) offsetOf.set(buffer, offsetOf.get(home) as number)
+  return { offsets: offsetOf, bytes, live: mostLive(lifetimes) }
 }

@@ -11,6 +11,8 @@ export type Region =
   | { readonly kind: 'data'; readonly node: Node }
   | { readonly kind: 'hostScalar'; readonly node: Node }
   | { readonly kind: 'output'; readonly index: number }
+  /** What the prologue leaves: it outlives the run. */
+  | { readonly kind: 'kept' }
 
 /** Why an op is computed the way it is. */
 export interface Choice {
@@ -45,6 +47,15 @@ export interface Output {
 }
 
 export interface Plan {
+  /**
+   * What gives the same results at every run, until one of the Variables it reads is written: packed and transformed
+   * weights, the scale and shift of a normalisation. It runs before the first run, and again when its results are old.
+   */
+  readonly prologue: readonly PlannedCall[]
+  /** Variables that the prologue reads. The program writes none of them. */
+  readonly keptFrom: readonly Variable[]
+  /** Bytes of the region that the prologue fills. */
+  readonly keptBytes: number
   readonly calls: readonly PlannedCall[]
   readonly regions: readonly Region[]
   readonly outputs: readonly Output[]

@@ -8,11 +8,9 @@ import {
   type Device,
   defaultDevice,
   type Explanation,
-  explainProfile,
   onDefaultDevice,
   type PlannedMemory,
   Program,
-  profileProgram,
 } from '../engine/index.ts'
 import { inputNode } from '../graph/node.ts'
 import { realize, Tensor } from './tensor.ts'
@@ -21,7 +19,12 @@ import { currentTrace, type Guard, Trace, withTrace } from './trace.ts'
 /** What a compiled function may return: tensors, alone or in arrays and records. */
 export type Tree = Tensor | undefined | readonly Tree[] | { readonly [name: string]: Tree }
 
+/** Programs of a function that are kept, those that ran last: beyond that the oldest is traced again when it is needed. */
+const mostPrograms = 64
+
 interface Compiled {
+  /** Of the arguments it was traced for. */
+  readonly key: string
   readonly device: Device
   readonly guards: readonly Guard[]
   readonly program: Program
@@ -74,6 +77,24 @@ export function compile<A extends readonly Tensor[], R extends Tree>(
   const { precision = 'f32' } = options
   checkPrecision('compile', precision)
   const programs = new Map<string, Compiled[]>()
+  /** All of them, the one that ran last at the end. */
+  const recent = new Set<Compiled>()
+  let latest: Compiled | undefined
+  const used = (compiled: Compiled): Compiled => {
+    if (compiled === latest) return compiled
+    latest = compiled
+    recent.delete(compiled)
+    recent.add(compiled)
+    return compiled
+  }
+  const drop = (compiled: Compiled): void => {
+    recent.delete(compiled)
+    const others = programs.get(compiled.key)?.filter((other) => other !== compiled) ?? []
+    if (others.length > 0) programs.set(compiled.key, others)
+    else programs.delete(compiled.key)
+    // A call that found it before it was dropped runs first, or takes memory anew until the collector comes.
+    void compiled.device.exclusive(async () => compiled.program.release())
+  }
   let tracing: Promise<unknown> = Promise.resolve()
   const call = async (...args: A): Promise<R> => {
     if (currentTrace() !== undefined) return f(...args)
@@ -95,13 +116,17 @@ export function compile<A extends readonly Tensor[], R extends Tree>(
     const find = () => onDevice().find((c) => c.guards.every(({ read, value }) => Object.is(read(), value)))
     const findOrTrace = async () => {
       const found = find()
-      if (found !== undefined) return found
-      const traced = await traceFunction(f, types, device, precision)
+      if (found !== undefined) return used(found)
+      const traced = await traceFunction(f, types, device, precision, key)
+      // Those of a device that computed before are left to the collector.
+      for (const other of programs.get(key) ?? []) if (other.device !== device) recent.delete(other)
       programs.set(key, [...onDevice(), traced])
+      used(traced)
+      for (const oldest of recent) if (recent.size > mostPrograms) drop(oldest)
       return traced
     }
     const found = find()
-    if (found !== undefined) return found
+    if (found !== undefined) return used(found)
     // One after the other, so that calls made at once share what the first of them traces.
     const turn = tracing.then(findOrTrace)
     tracing = turn.catch(() => undefined)
@@ -116,7 +141,9 @@ export function compile<A extends readonly Tensor[], R extends Tree>(
     await realize(...args)
     return onDefaultDevice(async (device) => {
       const { program } = await ready(device, args)
-      return explainProfile(await profileProgram(program, await valuesOf(args)))
+      // What a program that only runs does not load.
+      const { explainProgram } = await import('../engine/explain-program.ts')
+      return explainProgram(program, await valuesOf(args))
     })
   }
   return Object.assign(call, { memory, explain })
@@ -157,6 +184,7 @@ async function traceFunction<A extends readonly Tensor[], R extends Tree>(
   args: readonly ArgumentType[],
   device: Device,
   precision: Precision,
+  key: string,
 ): Promise<Compiled> {
   const trace = new Trace()
   const inputs = args.map((arg, i) => new Tensor(inputNode(i, arg.shape, arg.dtype)))
@@ -172,7 +200,8 @@ async function traceFunction<A extends readonly Tensor[], R extends Tree>(
     throw error
   }
   const nodes = outputs.map((t) => t.node)
-  return { device, guards: trace.guards, program: await Program.plan(device, nodes, assignments, precision), rebuild }
+  const program = await Program.plan(device, nodes, assignments, precision)
+  return { key, device, guards: trace.guards, program, rebuild }
 }
 
 /** Collects the tensors of a result and returns how to put others in their places. */

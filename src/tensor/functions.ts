@@ -27,7 +27,27 @@ export const cos = unary(ops.cos)
 /** The largest whole number that is not above x. */
 export const floor = unary(ops.floor)
 export const softplus = unary(ops.softplus)
-export const hardSigmoid = unary(ops.hardSigmoid)
+/** -1, 0 or 1. */
+export const sign = unary(ops.sign)
+/** The smallest whole number that is not below x. */
+export const ceil = unary(ops.ceil)
+/** The nearest whole number, the even one of two. */
+export const round = unary(ops.round)
+/** 1 / x */
+export const reciprocal = unary(ops.reciprocal)
+/** 1 / √x */
+export const rsqrt = unary(ops.rsqrt)
+/** log(1 + x), accurate near 0. */
+export const log1p = unary(ops.log1p)
+/** Whether each value is not a number. */
+export const isNan = unary(ops.isNan)
+export const logicalNot = unary(ops.logicalNot)
+/** ln(sigmoid(x)) */
+export const logSigmoid = unary(ops.logSigmoid)
+/** x / (1 + |x|) */
+export const softsign = unary(ops.softsign)
+/** x · tanh(softplus(x)) */
+export const mish = unary(ops.mish)
 export const hardSwish = unary(ops.hardSwish)
 /** The same values, no gradient. */
 export const stopGradient = unary(ops.stopGradient)
@@ -40,6 +60,41 @@ export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
 /** x where positive, alpha · (exp(x) - 1) elsewhere. */
 export function elu(x: Tensor, alpha = 1): Tensor {
   return new Tensor(ops.elu(x.node, alpha))
+}
+
+/** alpha · x + beta held between 0 and 1; x/6 + ½ by default. */
+export function hardSigmoid(x: Tensor, alpha?: number, beta?: number): Tensor {
+  return new Tensor(ops.hardSigmoid(x.node, alpha, beta))
+}
+
+/** gamma · elu(x, alpha), with the constants that keep mean and variance. */
+export function selu(x: Tensor, alpha?: number, gamma?: number): Tensor {
+  return new Tensor(ops.selu(x.node, alpha, gamma))
+}
+
+/** x where positive, alpha · (exp(x / alpha) - 1) elsewhere. */
+export function celu(x: Tensor, alpha = 1): Tensor {
+  return new Tensor(ops.celu(x.node, alpha))
+}
+
+/** x where positive, slope · x elsewhere; the slope is broadcast along the last axes. */
+export function prelu(x: Tensor, slope: Tensor): Tensor {
+  return new Tensor(ops.prelu(x.node, slope.node))
+}
+
+/** x held between -1 and 1, or between two other numbers. */
+export function hardTanh(x: Tensor, low = -1, high = 1): Tensor {
+  return new Tensor(ops.hardTanh(x.node, low, high))
+}
+
+/** x above alpha, 0 elsewhere. */
+export function thresholdedRelu(x: Tensor, alpha = 1): Tensor {
+  return new Tensor(ops.thresholdedRelu(x.node, alpha))
+}
+
+/** 0 within ±lambda, elsewhere x moved towards 0 by `bias`. */
+export function shrink(x: Tensor, lambda = 0.5, bias = 0): Tensor {
+  return new Tensor(ops.shrink(x.node, lambda, bias))
 }
 
 /** x · Φ(x); `tanh` is the usual approximation. */
@@ -59,6 +114,12 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   return new Tensor(ops.softmax(x.node, axis))
 }
 
+/** What a softmax along the last axis was taken of, where `probabilities` is its result or that reshaped. */
+export function softmaxInput(probabilities: Tensor): Tensor | undefined {
+  const before = ops.softmaxInput(probabilities.node)
+  return before === undefined ? undefined : new Tensor(before)
+}
+
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
   return new Tensor(ops.logSoftmax(x.node, axis))
 }
@@ -76,9 +137,14 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   )
 }
 
-/** `x` with constants around it: `[before, after]` for every axis. */
-export function pad(x: Tensor, padding: readonly (readonly [number, number])[], value = 0): Tensor {
-  return new Tensor(ops.pad(x.node, padding, value))
+export type PadFill = ops.PadFill
+
+/**
+ * `x` with a border: `[before, after]` for every axis.
+ * @param fill what stands there: a number (default 0), or NumPy's `'edge'`, `'reflect'` or `'wrap'`
+ */
+export function pad(x: Tensor, padding: readonly (readonly [number, number])[], fill: PadFill = 0): Tensor {
+  return new Tensor(ops.padWith(x.node, padding, fill))
 }
 
 /** `[start, end, step]` for every axis, negative numbers counted from the end as in NumPy. */
@@ -110,47 +176,16 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return new Tensor(ops.matmul(a.node, b.node))
 }
 
-type ConvArguments<F> = F extends (x: Node, weight: Node, options?: infer O) => Node
-  ? Omit<NonNullable<O>, 'bias'> & { bias?: Tensor }
-  : never
-export type Conv1dOptions = ConvArguments<typeof ops.conv1d>
-export type Conv2dOptions = ConvArguments<typeof ops.conv2d>
+export type PoolOptions = ops.PoolOptions
+export type AvgPoolOptions = ops.AvgPoolOptions
 
-/**
- * Convolution (cross-correlation, as in every framework): Y[n, i, o] = Σ X[n, i·stride + m·dilation, c] · K[m, c, o].
- * @param x [batch, length, channels], or rank 1 with a rank-1 weight: one signal, one channel
- * @param weight [kernelSize, channels / groups, outChannels]
- * @throws ShapeError, ConfigError
- */
-export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
-  return new Tensor(ops.conv1d(x.node, weight.node, { ...options, bias: options.bias?.node }))
-}
-
-/**
- * Convolution (cross-correlation, as in every framework):
- * Y[n, i, j, o] = Σ X[n, i·stride + m·dilation, j·stride + n·dilation, c] · K[m, n, c, o].
- * @param x [batch, height, width, channels], or rank 2 with a rank-2 weight: one image, one channel
- * @param weight [kernelHeight, kernelWidth, channels / groups, outChannels]
- * @param options stride and dilation 1 by default, or one number an axis; padding `'valid'` (default), `'same'` (ONNX's
- * SAME_UPPER), `'full'`, a number, or `[[top, bottom], [left, right]]`; groups; bias [outChannels]
- * @throws ShapeError, ConfigError
- * @example
- * await conv2d(tensor([[1, 2], [3, 4]]), tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), { padding: 'same' }).array()
- * // [[77, 67], [47, 37]]
- */
-export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  return new Tensor(ops.conv2d(x.node, weight.node, { ...options, bias: options.bias?.node }))
-}
-
-export type PoolOptions = NonNullable<Parameters<typeof ops.maxPool>[1]>
-
-/** Largest value of each window. x [batch, …spatial, channels]; one or two spatial axes. Padding never wins. */
+/** Largest value of each window. x [batch, …spatial, channels]; one to three spatial axes. Padding never wins. */
 export function maxPool(x: Tensor, options: PoolOptions): Tensor {
   return new Tensor(ops.maxPool(x.node, options))
 }
 
 /** Mean of each window. */
-export function avgPool(x: Tensor, options: NonNullable<Parameters<typeof ops.avgPool>[1]>): Tensor {
+export function avgPool(x: Tensor, options: AvgPoolOptions): Tensor {
   return new Tensor(ops.avgPool(x.node, options))
 }
 
@@ -230,6 +265,21 @@ export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tenso
 /** Both hold; bool, with broadcasting. */
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
   return new Tensor(ops.logicalAnd(a.node, b.node))
+}
+
+/** At least one holds; bool, with broadcasting. */
+export function logicalOr(a: Tensor, b: Tensor): Tensor {
+  return new Tensor(ops.logicalOr(a.node, b.node))
+}
+
+/** Exactly one holds; bool, with broadcasting. */
+export function logicalXor(a: Tensor, b: Tensor): Tensor {
+  return new Tensor(ops.logicalXor(a.node, b.node))
+}
+
+/** Place of the smallest value along an axis, the first of several: i32 without that axis. */
+export function argmin(x: Tensor, axis = -1): Tensor {
+  return new Tensor(ops.argmin(x.node, axis))
 }
 
 /** Axes walked backwards; all of them when left out. */

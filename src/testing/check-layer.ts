@@ -1,7 +1,7 @@
 /** Puts a layer through what every layer must do; for this package's layers and for users' own. */
 import type { TypedArray } from '../base/dtype.ts'
 import { type Shape, sameShape, showShape, sizeOf } from '../base/shape.ts'
-import { layerFromJson } from '../nn/index.ts'
+import { layerFromJson } from '../nn/from-json.ts'
 import { type Layer, layerToJson } from '../nn/layer.ts'
 import { describe, init } from '../nn/model.ts'
 import { sgd } from '../optim/index.ts'
@@ -15,6 +15,8 @@ export interface LayerCheck {
   readonly parameters: number
   /** i32 samples below this number instead of real ones: for embeddings. */
   readonly integers?: number
+  /** False where the gradient is not that of what is computed: of rounding that training sees through. */
+  readonly gradient?: false
 }
 
 function expect(holds: boolean, what: string): void {
@@ -75,7 +77,7 @@ export async function checkLayer(layer: Layer, check: LayerCheck): Promise<void>
 
   // Every parameter and the input, against central differences; assigned values stand in for the parameters' own.
   const values = [x, ...(await Promise.all(model.parameters.map(async (p) => tensor(await p.data(), p.shape))))]
-  for (const training of [true, false]) {
+  for (const training of check.gradient === false ? [] : [true, false]) {
     model.train(training)
     await checkGradients(
       (input, ...parameters) => {

@@ -2,8 +2,9 @@
 import { checkPrecision, type Precision, type TypedArray } from '../base/dtype.ts'
 import { ConfigError, ShapeError } from '../base/errors.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { type Answer, answerOf } from '../nn/flow.ts'
 import type { Model } from '../nn/model.ts'
-import { type CompiledFunction, compile, crossEntropy, type Tensor, takeAlong } from '../tensor/index.ts'
+import { type CompiledFunction, compile, crossEntropy, softmaxInput, type Tensor, takeAlong } from '../tensor/index.ts'
 import { largestBatchThatFits } from './memory.ts'
 import { type Metrics, Tally } from './metrics.ts'
 
@@ -16,10 +17,25 @@ const forwards = new WeakMap<Model, CompiledFunction<[Tensor], Tensor>>()
 
 const mostAtOnce = 256
 
-const defaultLoss: Loss = (output, target) => crossEntropy(output, target)
+const logitLoss: Loss = (output, target) => crossEntropy(output, target)
+const probabilityLoss: Loss = (output, target) => crossEntropy(logitsOf('probabilities', output), target)
 
-export function lossOrDefault(loss: Loss | undefined): Loss {
-  return loss ?? defaultLoss
+/**
+ * Numbers whose softmax are the probabilities of a net that gives what `answer` says. Where a softmax ends the net, they are
+ * what it was given, so that a net that is sure and wrong learns as one without a softmax does. Where that cannot be seen
+ * (behind a dropout), they are logarithms; the tiny number is for those of 0, which have no gradient.
+ */
+export function logitsOf(answer: Answer, output: Tensor): Tensor {
+  return answer === 'probabilities' ? (softmaxInput(output) ?? output.add(1e-37).log()) : output
+}
+
+/** What the net of a model gives. */
+export function answerOfModel({ net, inputShape }: Model): Answer {
+  return answerOf(net, inputShape)
+}
+
+function lossOrDefault(model: Model, loss: Loss | undefined): Loss {
+  return loss ?? (answerOfModel(model) === 'probabilities' ? probabilityLoss : logitLoss)
 }
 
 /** How many rows have their largest value at the label's place. */
@@ -57,7 +73,7 @@ export interface Evaluation extends Metrics {
 export interface EvaluateOptions {
   /** Default 256. */
   readonly batchSize?: number
-  /** Default: crossEntropy of logits. */
+  /** Default: crossEntropy, of logits or of what a softmax at the end of the net gives. */
   readonly loss?: Loss
   /** As for `fit`; default `'f32'`. */
   readonly precision?: Precision
@@ -90,7 +106,7 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
       fix: 'measure with data of the classes the model was trained on',
     })
   }
-  const loss = lossOrDefault(options.loss)
+  const loss = lossOrDefault(model, options.loss)
   const { precision = 'f32' } = options
   checkPrecision('evaluate', precision)
   const byLoss = measures.get(model) ?? new Map<Loss, Partial<Record<Precision, Measure>>>()
@@ -136,18 +152,19 @@ function batchThatFits(run: Measure, { length, sampleShape, dtype }: Dataset): P
 export interface Prediction {
   /** Class number with the highest probability. */
   readonly label: number
-  /** Softmax of the outputs. */
+  /** Softmax of the outputs, unless the net itself ends in one. */
   readonly probabilities: Float64Array
 }
 
 /**
- * Probabilities of a classifier that gives logits, one prediction a row of the batch.
+ * Probabilities of a classifier, one prediction a row of the batch.
  * @param x [batch, …sample shape]; u8 pictures or f32
  */
 export async function predict(model: Model, x: Tensor): Promise<Prediction[]> {
   let forward = forwards.get(model)
   if (forward === undefined) {
-    forward = compile((input: Tensor) => model(input))
+    const answer = answerOfModel(model)
+    forward = compile((input: Tensor) => logitsOf(answer, model(input)))
     forwards.set(model, forward)
   }
   const run = forward

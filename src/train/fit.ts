@@ -8,7 +8,7 @@ import type { Layer } from '../nn/layer.ts'
 import { init, type Model } from '../nn/model.ts'
 import type { Optimizer } from '../optim/index.ts'
 import { crossEntropy, describeDevice, type Tensor, tensor } from '../tensor/index.ts'
-import type { Loss } from './evaluate.ts'
+import { answerOfModel, type Loss, logitsOf } from './evaluate.ts'
 import type { EndEvent, EpochEvent } from './events.ts'
 import { identityOf } from './identity.ts'
 import { checkAgainst, type FitOptions, readOptions, type Settings } from './options.ts'
@@ -57,7 +57,7 @@ export async function fit(net: Layer | Model, dataset: Dataset, options: FitOpti
     model,
     train,
     held,
-    loss: settings.loss ?? (await defaultLoss(settings, train, classes)),
+    loss: settings.loss ?? (await defaultLoss(settings, train, model, classes)),
     augment: augment === undefined ? undefined : (x, y, key) => augmentBatch(x, y, augment, { key, classes }),
     identity: await identityOf(settings, model, train, held, backend),
   })
@@ -83,9 +83,11 @@ async function parts(
 }
 
 /** Cross-entropy with the smoothing and the weights that were asked for. */
-async function defaultLoss(settings: Settings, train: Dataset, classes: number): Promise<Loss> {
+async function defaultLoss(settings: Settings, train: Dataset, model: Model, classes: number): Promise<Loss> {
   const { labelSmoothing, classWeights: asked } = settings
-  if (asked === undefined) return (output, target) => crossEntropy(output, target, { labelSmoothing })
+  const answer = answerOfModel(model)
+  const logits = (output: Tensor) => logitsOf(answer, output)
+  if (asked === undefined) return (output, target) => crossEntropy(logits(output), target, { labelSmoothing })
   const weights = asked === 'balanced' ? balanced(await labelsOf(train), classes) : asked
   if (weights.length !== classes || weights.some((weight) => !(weight >= 0 && Number.isFinite(weight)))) {
     throw new ConfigError({
@@ -97,7 +99,7 @@ async function defaultLoss(settings: Settings, train: Dataset, classes: number):
     })
   }
   const classWeights = tensor([...weights])
-  return (output: Tensor, target: Tensor) => crossEntropy(output, target, { labelSmoothing, classWeights })
+  return (output: Tensor, target: Tensor) => crossEntropy(logits(output), target, { labelSmoothing, classWeights })
 }
 
 /** samples / (classes · samples of the class), as in scikit-learn; 1 for a class without samples. */

@@ -24,7 +24,14 @@ const planned = (available: number | undefined, asked: number[] = []) => {
   return async (batch: number): Promise<PlannedMemory> => {
     asked.push(batch)
     const arenaBytes = 3e6 * batch
-    return { variableBytes: 1e7, arenaBytes, bufferBytes: 0, bytes: 1e7 + arenaBytes, availableBytes: available }
+    return {
+      variableBytes: 1e7,
+      arenaBytes,
+      bufferBytes: 0,
+      keptBytes: 0,
+      bytes: 1e7 + arenaBytes,
+      availableBytes: available,
+    }
   }
 }
 

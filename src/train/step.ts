@@ -115,9 +115,11 @@ export class TrainStep {
     const { model, optimizer, loss, clipNorm, augment, averages } = this.#parts
     const key = this.random.value
     const input = augment === undefined ? { x, y } : augment(x, y, key)
+    // Changed pictures are no bytes any more; the net wants them normalised all the same.
+    const pictures = augment !== undefined && x.dtype === 'u8' ? model.normalize(input.x) : input.x
     let output: Tensor | undefined
     const [value, own] = valueAndGrad(model.parameters, () => {
-      output = model(input.x)
+      output = model(pictures)
       return loss(output, input.y)
     })
     let gradients = this.#accumulated(own)

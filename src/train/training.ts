@@ -4,7 +4,7 @@ import type { Batch, Dataset } from '../data/dataset.ts'
 import type { Model } from '../nn/model.ts'
 import { describeDevice, type State } from '../tensor/index.ts'
 import { Averages } from './average.ts'
-import { Checkpoints, restore, valuesOf, type Weights } from './checkpoints.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { evaluate } from './evaluate.ts'
 import type { CheckpointReason, EndEvent, EpochEvent } from './events.ts'
 import { checkIdentity, type Identity } from './identity.ts'
@@ -13,6 +13,7 @@ import { checkMemory } from './memory.ts'
 import type { Settings } from './options.ts'
 import { newProgress, type Progress, progressFromJson, progressToJson } from './progress.ts'
 import { type Augment, type StepOutcome, TrainStep } from './step.ts'
+import { restore, valuesOf, type Weights } from './values.ts'
 
 export interface TrainingParts {
   readonly settings: Settings & { readonly batchSize: number }

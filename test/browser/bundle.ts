@@ -1,6 +1,6 @@
 /** The package as users get it, and their programs as bundlers make pages of them. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import * as esbuild from 'esbuild'
 import { createLogger, build as viteBuild } from 'vite'
@@ -13,6 +13,14 @@ export async function installPacked(folder: string, project: string): Promise<vo
   const installed = join(project, 'node_modules', 'juanji')
   await mkdir(installed, { recursive: true })
   await run('tar', ['xzf', tarball, '-C', installed, '--strip-components=1'])
+  // What it depends on, as it is installed here.
+  const { dependencies } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  for (const name of Object.keys(dependencies)) {
+    await mkdir(dirname(join(project, 'node_modules', name)), { recursive: true })
+    await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name), 'junction')
+  }
   await writeFile(join(project, 'package.json'), '{ "name": "page", "private": true, "type": "module" }')
 }
 
@@ -33,7 +41,7 @@ export interface Bundle {
   /** index.html and what it loads. */
   readonly folder: string
   readonly warnings: readonly string[]
-  /** All scripts together, parts that are loaded later included. */
+  /** All scripts that the page loads to run the program. */
   readonly gzipBytes: number
   readonly code: string
 }
@@ -75,10 +83,28 @@ export async function bundle(bundler: (typeof bundlers)[number], project: string
       build: { outDir: folder, emptyOutDir: true },
     })
   }
-  const files = await readdir(folder, { recursive: true })
-  const scripts = await Promise.all(
-    files.filter((file) => file.endsWith('.js')).map((file) => readFile(join(folder, file))),
-  )
+  const scripts = await reached(folder)
   const gzipBytes = scripts.reduce((sum, script) => sum + gzipSync(script).length, 0)
-  return { folder, warnings, gzipBytes, code: scripts.map(String).join('\n') }
+  return { folder, warnings, gzipBytes, code: scripts.join('\n') }
+}
+
+/** Parts that are loaded when somebody asks for them by name: the interpreter, and explanations. */
+const onRequest = /^(interpret|explain-program)-/
+
+/**
+ * The scripts that the page loads. Bundlers also write those that no code refers to: the parts that functions would load
+ * which the program does not have.
+ */
+async function reached(folder: string): Promise<string[]> {
+  const texts = new Map<string, string>()
+  for (const file of await readdir(folder, { recursive: true })) {
+    if (/\.(js|html)$/.test(file)) texts.set(basename(file), await readFile(join(folder, file), 'utf8'))
+  }
+  const found = new Set(['index.html'])
+  for (const file of found) {
+    for (const name of texts.keys()) {
+      if (!onRequest.test(name) && texts.get(file)?.includes(name)) found.add(name)
+    }
+  }
+  return [...found].filter((file) => file.endsWith('.js')).map((file) => texts.get(file) as string)
 }

@@ -2,9 +2,12 @@
 
 `tensors` are the entries of the state_dict in its order, shapes in PyTorch's layout (convolution [outChannels, inChannels /
 groups, ...kernel], linear [outFeatures, inFeatures]), without `num_batches_tracked`, which counts steps and is no part
-of the network here. resnet18 and mobileNetV2 are torchvision's resnet18 and mobilenet_v2, resnet20 is that of
-akamaster's pytorch_resnet_cifar10. `parameters` is their number, running statistics not counted; `widths` gives it for
-mobileNetV2 with other width multipliers.
+of the network here. resnet18 and mobileNetV2 are torchvision's resnet18 and mobilenet_v2; resnet34, resnet50 and
+squeezeNet are taken from torchvision itself. CIFAR ResNets are those of akamaster's pytorch_resnet_cifar10, those with
+projections (`B`) those of chenyaofo's pytorch-cifar-models. darknetTiny is pjreddie's tiny.cfg in its Keras form,
+mlperfResnet8 and mobileNetV1 are the networks of mlcommons/tiny, with Keras's border of strided convolutions at the end.
+`parameters` is their number, running statistics not counted; `widths` gives it for mobileNetV2 with other width
+multipliers.
 
 `logits` are those of `input`, a specification in juanji's layout, in evaluation mode and float64. The tensor at place i of
 `tensors` is then filled by the formula with salt + i, in juanji's layout: variances and weights of norms with scale 0.25
@@ -15,6 +18,7 @@ import math
 import os
 
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 
@@ -81,6 +85,100 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x):
         return x + self.conv(x) if self.goes_around else self.conv(x)
+
+
+class Same(nn.Conv2d):
+    """Keras's padding: where the stride leaves an odd pixel of border, it is at the end."""
+
+    def forward(self, x):
+        pads = []
+        for extent, size, stride in reversed(list(zip(x.shape[2:], self.kernel_size, self.stride))):
+            whole = max(0, (-(-extent // stride) - 1) * stride + size - extent)
+            pads += [whole // 2, whole - whole // 2]
+        return super().forward(F.pad(x, pads))
+
+
+def keras_norm(channels):
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class DarknetTiny(nn.Module):
+    def __init__(self, classes=1000):
+        super().__init__()
+        groups = (((16, 3),), ((32, 3),), ((16, 1), (128, 3)) * 2, ((32, 1), (256, 3)) * 2, ((64, 1), (512, 3)) * 2 + ((128, 1),))
+        self.features = nn.ModuleDict()
+        self.pools = []
+        inputs, section = 3, 0
+        for group in groups:
+            for filters, kernel in group:
+                parts = {"conv": conv(inputs, filters, kernel), "bn": keras_norm(filters)}
+                self.features[str(section)] = nn.ModuleDict(parts)
+                inputs, section = filters, section + 1
+            self.pools.append(section)
+            section += 1
+        self.classifier = nn.Conv2d(inputs, classes, 1)
+
+    def forward(self, x):
+        for section, part in self.features.items():
+            if int(section) - 1 in self.pools:
+                x = F.max_pool2d(x, 2)
+            x = F.leaky_relu(part["bn"](part["conv"](x)), 0.1)
+        return self.classifier(x).mean((2, 3))
+
+
+class MlperfBlock(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1, self.bn1 = Same(inputs, outputs, 3, stride), keras_norm(outputs)
+        self.conv2, self.bn2 = Same(outputs, outputs, 3), keras_norm(outputs)
+        self.downsample = Same(inputs, outputs, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.downsample(x))
+
+
+class MlperfResNet8(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        self.conv1, self.bn1 = Same(3, 16, 3), keras_norm(16)
+        self.layer1 = nn.Sequential(MlperfBlock(16, 16, 1))
+        self.layer2 = nn.Sequential(MlperfBlock(16, 32, 2))
+        self.layer3 = nn.Sequential(MlperfBlock(32, 64, 2))
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
+        return self.linear(x.mean((2, 3)))
+
+
+class Separable(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv_dw, self.bn1 = Same(inputs, inputs, 3, stride, groups=inputs), keras_norm(inputs)
+        self.conv_pw, self.bn2 = Same(inputs, outputs, 1), keras_norm(outputs)
+
+    def forward(self, x):
+        return F.relu(self.bn2(self.conv_pw(F.relu(self.bn1(self.conv_dw(x))))))
+
+
+class MobileNetV1(nn.Module):
+    def __init__(self, width=0.25, classes=2):
+        super().__init__()
+        inputs = int(32 * width)
+        self.conv_stem, self.bn1 = Same(3, inputs, 3, 2), keras_norm(inputs)
+        stages = []
+        for filters, blocks, stride in ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2)):
+            outputs = int(filters * width)
+            stages.append(nn.Sequential(*[
+                Separable(inputs if i == 0 else outputs, outputs, stride if i == 0 else 1) for i in range(blocks)
+            ]))
+            inputs = outputs
+        self.blocks = nn.Sequential(*stages)
+        self.classifier = nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        return self.classifier(self.blocks(F.relu(self.bn1(self.conv_stem(x)))).mean((2, 3)))
 
 
 def conv_norm(inputs, outputs, kernel, stride=1, groups=1):
@@ -153,6 +251,19 @@ if __name__ == "__main__":
             **record(MobileNetV2(), 620_000, 96),
             "widths": {str(width): count(MobileNetV2(width)) for width in (0.1, 0.25, 0.35, 0.5, 0.75, 1.3, 1.4)},
         },
+        "resnet34": record(torchvision.models.resnet34(), 630_000, 64),
+        "resnet50": record(torchvision.models.resnet50(), 640_000, 64),
+        # 65: the last pool rounds up.
+        "squeezeNet": record(torchvision.models.squeezenet1_1(), 650_000, 65),
+        "resnet32": record(ResNet(3, (16, 32, 64), 5, False, "linear", 10), 660_000, 32),
+        "resnet44": record(ResNet(3, (16, 32, 64), 7, False, "linear", 10), 670_000, 32),
+        "resnet56": record(ResNet(3, (16, 32, 64), 9, False, "linear", 10), 680_000, 32),
+        "resnet110": record(ResNet(3, (16, 32, 64), 18, False, "linear", 10), 690_000, 32),
+        "resnet20B": record(ResNet(3, (16, 32, 64), 3, True, "fc", 10), 700_000, 32),
+        "resnet56B": record(ResNet(3, (16, 32, 64), 9, True, "fc", 10), 710_000, 32),
+        "mobileNetV1": record(MobileNetV1(), 720_000, 96),
+        "darknetTiny": record(DarknetTiny(), 730_000, 96),
+        "mlperfResnet8": record(MlperfResNet8(), 740_000, 32),
     }
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models.golden.json")
     with open(path, "w") as file:

@@ -300,7 +300,21 @@ export interface PublishedNetwork {
   readonly widths?: Readonly<Record<string, number>>
 }
 
-export function loadPublished(): Record<'resnet18' | 'resnet20' | 'mobileNetV2', PublishedNetwork> {
+/** Those with `B` have projections. */
+export type PublishedName =
+  | (
+      | 'resnet18'
+      | 'resnet34'
+      | 'resnet50'
+      | 'squeezeNet'
+      | 'mobileNetV1'
+      | 'mobileNetV2'
+      | 'darknetTiny'
+      | 'mlperfResnet8'
+    )
+  | ('resnet20' | 'resnet32' | 'resnet44' | 'resnet56' | 'resnet110' | 'resnet20B' | 'resnet56B')
+
+export function loadPublished(): Record<PublishedName, PublishedNetwork> {
   return load('models.golden.json')
 }
 
@@ -356,4 +370,18 @@ export interface ResizeCase {
 
 export function loadResizeCases(): ResizeCase[] {
   return load('resize.golden.json')
+}
+
+// ---------------------------------------------------------------------------------------------- weights.golden.json
+
+/** A state dict as PyTorch writes it, shapes and order of values as there, and what the network makes of an input. */
+export interface WeightsCase {
+  readonly name: 'classifier' | 'decoder' | 'sequence' | 'branches'
+  readonly input: FloatSpec
+  readonly tensors: readonly (FloatSpec & { readonly name: string })[]
+  readonly output: Golden
+}
+
+export function loadWeightsCases(): WeightsCase[] {
+  return load('./weights.golden.json')
 }

@@ -8,8 +8,8 @@
  */
 import { featureBits } from './target.ts'
 
-/** Bytes of an instruction in a table: one line that is only read, one with the counters. */
-export const instructionBytes = 128
+/** Bytes of an instruction in a table: one line that is only read, one for each counter. */
+export const instructionBytes = 256
 
 /** Where the fields of an instruction lie. */
 export const instructionOffsets = { kernel: 0, buffers: 8, params: 16, tasks: 24 } as const
@@ -37,9 +37,10 @@ typedef struct {
   const void *params;
   int32_t tasks;
   char unused[36];
-  _Atomic int32_t claimed;
+  /* Tasks that were claimed, of each half of them. */
+  struct { _Atomic int32_t claimed; char rest[60]; } halves[2];
   _Atomic int32_t finished;
-  char rest[56];
+  char rest[60];
 } instruction;
 
 typedef struct {
@@ -94,19 +95,30 @@ static void await_finished(pool *p, instruction *in) {
   atomic_fetch_sub(&p->sleepers, 1);
 }
 
+/*
+ * Half of the threads begin with the first task, the others in the middle, so that a part of a picture stays in the cache
+ * of the processor that computed it. Who is through with its half helps with the other. Returns how many tasks were run.
+ */
+static int32_t take_tasks(instruction *in, int32_t half, char *scratch) {
+  const int32_t middle = (in->tasks + 1) / 2;
+  const int32_t first = half ? middle : 0, count = half ? in->tasks - middle : middle;
+  _Atomic int32_t *claimed = &in->halves[half].claimed;
+  int32_t done = 0;
+  if (atomic_load_explicit(claimed, memory_order_relaxed) >= count) return 0;
+  for (;;) {
+    const int32_t task = atomic_fetch_add_explicit(claimed, 1, memory_order_relaxed);
+    if (task >= count) return done;
+    in->kernel(first + task, in->buffers, in->params, scratch);
+    done++;
+  }
+}
+
 static void walk(pool *p, job *j, int32_t index) {
   char *scratch = j->scratch + index * j->scratch_bytes;
+  const int32_t half = index & 1;
   for (int32_t i = 0; i < j->count; i++) {
     instruction *in = j->table + i;
-    int32_t done = 0;
-    if (atomic_load_explicit(&in->claimed, memory_order_relaxed) < in->tasks) {
-      for (;;) {
-        const int32_t task = atomic_fetch_add_explicit(&in->claimed, 1, memory_order_relaxed);
-        if (task >= in->tasks) break;
-        in->kernel(task, in->buffers, in->params, scratch);
-        done++;
-      }
-    }
+    const int32_t done = take_tasks(in, half, scratch) + take_tasks(in, 1 - half, scratch);
     if (done > 0 && atomic_fetch_add(&in->finished, done) + done == in->tasks) {
       wake_all(p);
       continue;
@@ -186,7 +198,7 @@ static void run(int64_t address, int64_t table, int32_t count, int64_t scratch, 
   pool *p = (pool *)address;
   job j = {(instruction *)table, count, (char *)scratch, scratch_bytes};
   for (int32_t i = 0; i < count; i++) {
-    atomic_store_explicit(&j.table[i].claimed, 0, memory_order_relaxed);
+    for (int32_t half = 0; half < 2; half++) atomic_store_explicit(&j.table[i].halves[half].claimed, 0, memory_order_relaxed);
     atomic_store_explicit(&j.table[i].finished, 0, memory_order_relaxed);
   }
   if (threads == 1 || p->threads == 1) {
@@ -213,7 +225,11 @@ static const int64_t large = 1 << 20;
 static int64_t allocate_block(int64_t bytes) {
   if (bytes >= large) {
     void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return block == MAP_FAILED ? 0 : (int64_t)block;
+    if (block == MAP_FAILED) return 0;
+#ifdef MADV_HUGEPAGE
+    madvise(block, bytes, MADV_HUGEPAGE);
+#endif
+    return (int64_t)block;
   }
   void *block;
   return posix_memalign(&block, 64, bytes) == 0 ? (int64_t)block : 0;

@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import { decodeImage, hardwareThreads, processorName, runtimeName } from '#platform'
 import { UnsupportedError } from '../../base/errors.ts'
 import { version } from '../../base/version.ts'
-import { type BackendReport, createDevice, describeBackends, measurePeak, type Peak } from '../../engine/index.ts'
+import { type BackendReport, createDevice, describeBackends, type Peak } from '../../engine/index.ts'
+import { measurePeak } from '../../engine/peak.ts'
 import {
   type CommonOptions,
   type DeviceChoice,

@@ -1,7 +1,7 @@
 /** `juanji evaluate`: how good a model is. */
 import type { Command } from 'commander'
 import { ConfigError } from '../../base/errors.ts'
-import { type Dataset, type Evaluation, evaluate, type LoadedModel, loadModel } from '../../index.ts'
+import { type Dataset, type Evaluation, evaluate, type LoadedModel } from '../../index.ts'
 import {
   type CommonOptions,
   chooseDevice,
@@ -14,12 +14,13 @@ import {
   withDeviceOptions,
 } from '../command.ts'
 import { type DataChoice, dataHelp } from '../data-choice.ts'
+import { type ModelFileChoice, modelArgument, openModelFile, withModelFileOptions } from '../model-files.ts'
 import { formatCount, formatPercent, formatTable } from '../progress.ts'
 import { precisionHelp, readPlan, readPrecision } from '../train-plan.ts'
 import { classTable } from '../train-report.ts'
 import { dataArgument, openSource, type Source } from '../training-data.ts'
 
-interface EvaluateOptions extends CommonOptions, DeviceChoice, DataChoice {
+interface EvaluateOptions extends CommonOptions, DeviceChoice, DataChoice, ModelFileChoice {
   readonly batchSize: number
   readonly precision?: string
   readonly confusion?: boolean
@@ -33,16 +34,18 @@ export function addEvaluate(program: Command, run: Runner): void {
       'Measure a trained model: loss, accuracy, and precision, recall and F1 of each class. Without data: on the test part ' +
         'of what it was trained on, which it never saw. A folder without a part for testing is measured as a whole.',
     )
-    .argument('<model>', 'folder that train wrote')
+    .argument('<model>', modelArgument)
     .argument('[data]', `${dataArgument} (default: what it was trained on)`)
     .option('--data <folder>', dataHelp)
     .option('--limit <n>', 'use only the first n samples', wholeNumber(1))
     .option('--batch-size <n>', 'samples at once', wholeNumber(1), 256)
     .option('--precision <name>', precisionHelp)
     .option('--confusion', 'print how often each class was taken for each other')
+  withModelFileOptions(command)
   withDeviceOptions(command)
   withCommonOptions(command, [
     'juanji evaluate runs/photos-1',
+    'juanji evaluate mnist.onnx mnist --normalize raw',
     'juanji evaluate runs/photos-1 ./other-photos --confusion',
     'juanji evaluate runs/digits-1 mnist',
   ])
@@ -54,7 +57,7 @@ export function addEvaluate(program: Command, run: Runner): void {
 async function measure(task: Task, folder: string, given: string | undefined, options: EvaluateOptions): Promise<void> {
   const { terminal, signal } = task
   const precision = readPrecision(options.precision)
-  const loaded = await loadModel(folder)
+  const loaded = await openModelFile(folder, options)
   const { source, open } = await sourceOf(task, folder, loaded, given, options)
   try {
     await chooseDevice(options)

@@ -14,7 +14,7 @@ import {
 } from '../command.ts'
 import { explainKernels } from '../explain-kernels.ts'
 import { explainModel } from '../explain-model.ts'
-import { architectureNames, readShape } from '../open-network.ts'
+import { architectureNames, readShape } from '../names.ts'
 import { precisionHelp } from '../train-plan.ts'
 
 interface ExplainCommandOptions extends CommonOptions, DeviceChoice {

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import { hardwareThreads, isDirectory, openFileAtomic } from '#platform'
 import { ConfigError, FormatError, type JuanjiError } from '../../base/errors.ts'
-import { type LoadedModel, loadModel, predict, tensor } from '../../index.ts'
+import { type LoadedModel, predict, tensor } from '../../index.ts'
 import {
   type CommonOptions,
   chooseDevice,
@@ -14,6 +14,7 @@ import {
   withCommonOptions,
   withDeviceOptions,
 } from '../command.ts'
+import { type ModelFileChoice, modelArgument, openModelFile, withModelFileOptions } from '../model-files.ts'
 import { countFiles, findFiles, type LoadedFile, listArgument, loadSample } from '../picture-files.ts'
 import {
   csvHeader,
@@ -27,7 +28,7 @@ import {
 import { formatCount, formatDuration } from '../progress.ts'
 import { readAhead } from '../read-ahead.ts'
 
-interface PredictOptions extends CommonOptions, DeviceChoice {
+interface PredictOptions extends CommonOptions, DeviceChoice, ModelFileChoice {
   readonly top: number
   readonly invert?: boolean
   readonly batchSize: number
@@ -46,16 +47,18 @@ export function addPredict(program: Command, run: Runner): void {
         'Folders are searched to any depth, and files in them that are no pictures are passed over. Pictures that cannot ' +
         'be read are named on standard error, the others are predicted, and the exit code is 1.',
     )
-    .argument('<model>', 'folder that train wrote')
+    .argument('<model>', modelArgument)
     .argument('<files...>', 'picture files, folders, or - for a list of paths on standard input, one a line')
     .option('--top <k>', 'how many classes to name', wholeNumber(1), 3)
     .option('--invert', 'turn dark on light into light on dark first')
     .option('--batch-size <n>', 'pictures at once', wholeNumber(1), 64)
     .addOption(new Option('--csv', 'print CSV: file,class,probability,class2,probability2,…').conflicts('json'))
     .option('--out <file>', 'write CSV into this file instead of printing a table')
+  withModelFileOptions(command)
   withDeviceOptions(command)
   withCommonOptions(command, [
     'juanji predict runs/digits-1 seven.png',
+    'juanji predict squeezenet.onnx cat.jpg --labels imagenet.txt --normalize imagenet',
     'juanji predict runs/digits-1 photo-of-a-note.jpg --invert',
     'juanji predict runs/photos-1 ./new-photos --top 1 --csv > new-photos.csv',
     "find . -name '*.jpg' | juanji predict runs/photos-1 - --json",
@@ -71,7 +74,7 @@ async function predictFiles(
   files: readonly string[],
   options: PredictOptions,
 ): Promise<void> {
-  const loaded = await loadModel(folder)
+  const loaded = await openModelFile(folder, options)
   if (loaded.dtype !== 'u8') {
     throw new ConfigError({
       where: folder,

@@ -15,7 +15,18 @@ import { readSpec } from './spec.ts'
 
 const architectures = Object.keys(models.architectures)
 const program = makeProgram(openScreen(80, 24).io, { begun: false, verbose: false, json: false })
-const commandNames = ['train', 'evaluate', 'predict', 'summary', 'explain', 'bench', 'doctor', 'completion', 'help']
+const commandNames = [
+  'train',
+  'evaluate',
+  'predict',
+  'summary',
+  'explain',
+  'convert',
+  'bench',
+  'doctor',
+  'completion',
+  'help',
+]
 
 const has = (command: string) => spawnSync(command, ['--version']).status === 0
 /** Shells that are here; the others' tests say why they are skipped. */
@@ -113,9 +124,10 @@ describe.skipIf(!present.bash)(`bash${why('bash')}`, () => {
     expect(complete('juanji', 'train', '--arch', '=', 'resnet8', '--json', 'mn').names).toEqual(['mnist'])
     expect(complete('juanji', 'train', 'digits', '')).toEqual({ names: [], paths: '' })
     expect(complete('juanji', 'train', '--out', 'r')).toEqual({ names: [], paths: '-o plusdirs' })
-    expect(complete('juanji', 'predict', 'runs/')).toEqual({ names: [], paths: '-o plusdirs' })
+    expect(complete('juanji', 'predict', 'runs/')).toEqual({ names: [], paths: '-o default' })
+    expect(complete('juanji', 'convert', 'a.onnx', '')).toEqual({ names: [], paths: '-o default' })
     expect(complete('juanji', 'predict', 'm', '-', 'b.png', 'c')).toEqual({ names: [], paths: '-o default' })
-    expect(complete('juanji', 'predict', '--', '--to')).toEqual({ names: [], paths: '-o plusdirs' })
+    expect(complete('juanji', 'predict', '--', '--to')).toEqual({ names: [], paths: '-o default' })
     expect(complete('juanji', 'help', 'ev').names).toEqual(['evaluate'])
     expect(complete('juanji', 'nothing', '')).toEqual({ names: [], paths: '' })
   })
@@ -132,7 +144,7 @@ describe.skipIf(!present.bash)(`bash${why('bash')}`, () => {
     await session.shows(/predict model a\\ file\.png/)
     session.press('\u0015juanji train --back\ti\t')
     await session.shows(/train --backend interpret/)
-    session.press('\u0015juanji evaluate a\t')
+    session.press('\u0015juanji evaluate a\\ fo\t')
     await session.shows(/evaluate a\\ folder\//)
     session.press('\u0015exit\n')
     await session.end()
@@ -159,7 +171,7 @@ describe.skipIf(!present.fish)(`fish${why('fish')}`, () => {
     expect(names('juanji train --epochs 3 ')).toEqual([...datasetNames, 'a folder/'].sort())
     expect(names('juanji train digits ')).toEqual([])
     expect(names('juanji train --out ')).toEqual(['a folder/'])
-    expect(names('juanji predict ')).toEqual(['a folder/'])
+    expect(names('juanji predict ')).toEqual(['a file.png', 'a folder/'])
     expect(names('juanji predict m ')).toEqual(['a file.png', 'a folder/'])
     expect(names('juanji predict m - x.png a')).toEqual(['a file.png', 'a folder/'])
     expect(names('juanji help ev')).toEqual(['evaluate'])
@@ -185,7 +197,7 @@ describe.skipIf(!present.zsh || !hasSessions)(`zsh${why('zsh')}`, () => {
     await complete('juanji train --arch=simp', /--arch=simpleCnn/)
     await complete('juanji train mn', /train mnist/)
     await complete('juanji train --l', /--lr +-- learning rate/)
-    await complete('juanji predict ', /predict a\\ folder\//)
+    await complete('juanji predict a\\ fo', /predict a\\ folder\//)
     await complete('juanji predict m a\\ fi', /a\\ file\.png/)
     await complete('juanji help ev', /help evaluate/)
     session.press('\u0015exit\n')

@@ -5,6 +5,7 @@ import { backendNames } from '../../engine/index.ts'
 import { lrScheduleNames, models } from '../../index.ts'
 import { datasetNames } from '../data-choice.ts'
 import { layerSetNames } from '../layer-sets.ts'
+import { normalizationNames } from '../model-files.ts'
 import { workNames } from '../works.ts'
 
 export interface CommandSpec {
@@ -53,6 +54,7 @@ const knownNames: Readonly<Record<string, readonly string[]>> = {
   '--arch': architectures,
   '--backend': backendNames,
   '--lr-schedule': lrScheduleNames,
+  '--normalize': normalizationNames,
   '--precision': precisions,
   '--optimizer': ['adam', 'adamw', 'sgd'],
   '--padding': ['valid', 'same', 'full'],
@@ -96,10 +98,10 @@ function readArgument(argument: Argument, command: string, commands: readonly st
   return { label, names: argument.argChoices ?? known, paths: pathsOf(label), variadic: argument.variadic }
 }
 
-/** What the help calls a folder or a file is one; models and data sets are folders, too. */
+/** What the help calls a folder or a file is one; data sets are folders, models are either. */
 function pathsOf(label: string): ValueSpec['paths'] {
-  if (/^(folder|dir|directory|model|dataset|data|run)$/i.test(label)) return 'folders'
-  return /^(files?|paths?)$/i.test(label) ? 'files' : 'none'
+  if (/^(folder|dir|directory|dataset|data|run)$/i.test(label)) return 'folders'
+  return /^(files?|paths?|model|in|out)$/i.test(label) ? 'files' : 'none'
 }
 
 /** Options that take a value, with the command in front: `train --arch`. */

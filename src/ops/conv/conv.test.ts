@@ -10,7 +10,16 @@ import { relu } from '../activations.ts'
 import { add, greater, mul } from '../elementwise.ts'
 import { matmul } from '../matmul.ts'
 import { convCases } from './conv.cases.ts'
-import { type ConvOptions, conv, conv1d, conv2d, convInputGradientOp } from './index.ts'
+import {
+  type ConvOptions,
+  conv,
+  conv1d,
+  conv2d,
+  conv3d,
+  convInputGradientOp,
+  convTranspose1d,
+  convTranspose2d,
+} from './index.ts'
 
 for (const device of testDevices) {
   describe(`convolution cases on ${device.name}`, () => {
@@ -251,12 +260,52 @@ describe('what is refused', () => {
   fix       reshape it; axes of 1 stand for one image or one channel`,
     ],
     [
-      'three spatial axes',
-      () => conv(input(1, 4, 4, 4, 2), input(3, 3, 3, 2, 2)),
-      `conv: there is no convolution of 3 spatial axes.
-  got       input [1, 4, 4, 4, 2], weight [3, 3, 3, 2, 2]
-  expected  one or two spatial axes: input [batch, ...spatial, channels], weight [...kernel, inChannels / groups, outChannels]
+      'four spatial axes',
+      () => conv(input(1, 4, 4, 4, 4, 2), input(3, 3, 3, 3, 2, 2)),
+      `conv: there is no convolution of 4 spatial axes.
+  got       input [1, 4, 4, 4, 4, 2], weight [3, 3, 3, 3, 2, 2]
+  expected  one, two or three spatial axes: input [batch, ...spatial, channels], weight [...kernel, inChannels / groups, outChannels]
   fix       fold further axes into the batch`,
+    ],
+    [
+      'a volume smaller than the kernel',
+      () => conv3d(input(1, 2, 4, 4, 2), input(3, 3, 3, 2, 2)),
+      `conv3d: the kernel is larger than the input.
+  got       input [2, 4, 4], kernel [3, 3, 3]
+  expected  the kernel to fit into the input with its padding on every spatial axis
+  fix       padding 'same' gives an output of [2, 4, 4], 'full' one of [4, 6, 6], 1 on every side one of [2, 4, 4]; or use a smaller kernel`,
+    ],
+    [
+      'channels of a volume',
+      () => conv3d(input(1, 4, 4, 4, 3), input(3, 3, 3, 2, 2)),
+      `conv3d: input has 3 channels, weight expects 2.
+  got       input [1, 4, 4, 4, 3], weight [3, 3, 3, 2, 2], groups 1
+  expected  input's last axis = weight's axis 3 × groups
+  fix       use a weight of shape [3, 3, 3, 3, 2]`,
+    ],
+    [
+      'a transposed convolution with a weight as PyTorch stores it',
+      () => convTranspose2d(input(1, 5, 5, 4), input(4, 8, 3, 3)),
+      `convTranspose2d: input has 4 channels, weight expects 3.
+  got       input [1, 5, 5, 4], weight [4, 8, 3, 3], groups 1
+  expected  input [batch, height, width, inChannels] and weight [height, width, outChannels / groups, inChannels]
+  fix       weights of PyTorch and ONNX, [inChannels, outChannels / groups, ...kernel], are to be transposed`,
+    ],
+    [
+      'a transposed convolution whose output is all cut off',
+      () => convTranspose1d(input(1, 1, 4), input(2, 8, 4), { padding: 1 }),
+      `convTranspose1d: the padding leaves nothing of the output.
+  got       input [1, 1, 4], kernel [2], stride [1], padding 1
+  expected  an output of at least one element on every spatial axis
+  fix       pad less: padding here cuts off the output`,
+    ],
+    [
+      'outputPadding beside same',
+      () => convTranspose1d(input(1, 3, 4), input(3, 8, 4), { padding: 'same', stride: 2, outputPadding: 1 }),
+      `convTranspose1d: outputPadding has no place beside padding 'same'.
+  got       outputPadding 1
+  expected  an output of the extent of the input times the stride
+  fix       leave it out, or give the padding in numbers`,
     ],
     [
       'integers',

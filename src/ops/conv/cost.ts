@@ -51,8 +51,11 @@ function products(outputs: TileOutputs, sums: number, terms: number): number {
   return 2 * algebraOf(outputs).points ** 2 * sums * (terms + termsOfOverhead)
 }
 
-/** Forward pass and input gradient, the transform of the weights included: they are new at every step. */
-export function winogradCost(outputs: TileOutputs, g: ConvGeometry, target: Target): number {
+/**
+ * Forward pass and input gradient, the transform of the weights included unless it is kept: in training they are new at
+ * every step.
+ */
+export function winogradCost(outputs: TileOutputs, g: ConvGeometry, target: Target, kept = false): number {
   const { tiles, panelGroups } = winogradBlocks(outputs, g, target)
   const count = operations[outputs]
   const pairs = g.groupIn * g.groupOut
@@ -61,8 +64,8 @@ export function winogradCost(outputs: TileOutputs, g: ConvGeometry, target: Targ
   return (
     products(outputs, tiles * columns, g.groupIn) +
     operation * tiles * (input + lanesOf(g.groupOut, target) * count.output) +
-    operation * pairs * count.weights +
-    streamed(8 * algebraOf(outputs).points ** 2 * pairs, target)
+    (kept ? 0 : operation * pairs * count.weights) +
+    streamed((kept ? 4 : 8) * algebraOf(outputs).points ** 2 * pairs, target)
   )
 }
 

@@ -72,9 +72,9 @@ function columnCost(channels: number, target: Target): number {
   return Math.ceil(channels / target.lanes) * target.lanes
 }
 
-/** Weights are packed anew at every run. */
-function packCost(p: Planar, target: Target): number {
-  return streamed(8 * p.kernel[0] * p.kernel[1] * p.groupIn * p.groupOut * p.groups, target)
+/** Packed weights are written and read, or read alone where they are kept. */
+function packCost(p: Planar, target: Target, kept: boolean): number {
+  return streamed((kept ? 4 : 8) * p.kernel[0] * p.kernel[1] * p.groupIn * p.groupOut * p.groups, target)
 }
 
 export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorithm<A>[] {
@@ -99,10 +99,11 @@ export function forwardAlgorithms<A>(shapes: (node: Node<A>) => Planar): Algorit
     {
       name: 'direct',
       applies: () => true,
-      cost: (node, target, precision) => {
+      cost: (node, target, precision, lasts) => {
         const p = shapes(node)
         const products = productCost(target, precision, p.groupIn) * multiplyAdds(p)
-        return (products * columnsComputed(p.groupOut, wideTile(target), target)) / p.groupOut + packCost(p, target)
+        const computed = columnsComputed(p.groupOut, wideTile(target), target) / p.groupOut
+        return products * computed + packCost(p, target, lasts?.(node.inputs[1]) === true)
       },
       tolerance,
       bf16: () => 'free',
@@ -190,10 +191,11 @@ export function inputGradientAlgorithms<A>(shapes: (node: Node<A>) => Planar): A
     {
       name: 'direct',
       applies: () => true,
-      cost: (node, target, precision) => {
+      cost: (node, target, precision, lasts) => {
         const p = shapes(node)
         const products = productCost(target, precision, p.groupOut) * multiplyAdds(p)
-        return (products * columnCost(p.groupIn, target)) / p.groupIn + packCost(p, target)
+        const pack = packCost(p, target, lasts?.(node.inputs[1]) === true)
+        return (products * columnCost(p.groupIn, target)) / p.groupIn + pack
       },
       tolerance,
       bf16: () => 'free',

@@ -78,9 +78,11 @@ function backwardSignal(p: Planar): SignalGeometry {
 }
 
 function emitRoots(context: BuildContext, length: number): Span {
-  const roots = context.temporary('f32', rootsSize(length))
-  context.call({ spec: rootsSpec(length), spans: [roots], ...rootsCall(length) })
-  return roots
+  return context.prepared('f32', rootsSize(length), [], (into) => ({
+    spec: rootsSpec(length),
+    spans: [into],
+    ...rootsCall(length),
+  }))
 }
 
 function emitConvolution(
@@ -97,9 +99,11 @@ function emitConvolution(
   const chunk = chunkOf(plan, g, target)
   const roots = emitRoots(context, length)
   const weights = weightLayout(plan, channels, outChannels, target)
-  const transformed = context.temporary('f32', weights.size)
-  const weightsSpec = weightSpec({ length, unit: args.column === 1 })
-  context.call({ spec: weightsSpec, spans: [weight, roots, transformed], ...weightCall(plan, args, weights, target) })
+  const transformed = context.prepared('f32', weights.size, [weight, roots], (into) => ({
+    spec: weightSpec({ length, unit: args.column === 1 }),
+    spans: [weight, roots, into],
+    ...weightCall(plan, args, weights, target),
+  }))
   const spectrum = context.temporary('f32', spectrumLayout(plan, chunk.pairs, channels, target).size)
   const products = context.temporary('f32', spectrumLayout(plan, chunk.pairs, outChannels, target).size)
   const shape = { length, epilogue: epilogueShape(epilogue) }

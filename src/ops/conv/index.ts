@@ -1,14 +1,17 @@
-/** Convolution over one or two spatial axes, channels last. */
-import { ConfigError, checkOptions, ShapeError } from '../../base/errors.ts'
+/** Convolution over one, two or three spatial axes, channels last. */
+import { checkOptions, ShapeError } from '../../base/errors.ts'
 import { showShape } from '../../base/shape.ts'
 import { makeNode, type Node } from '../../graph/node.ts'
 import { reshape } from '../broadcast.ts'
-import { add } from '../elementwise.ts'
+import { addBias, checkGroups } from './bias.ts'
+import { throughPlanes } from './depth.ts'
 import { checkOperands, convOp, faceOf } from './ops.ts'
 import { type Padding, perAxis, resolvePads } from './padding.ts'
 
 export { convInputGradientOp, convOp, convWeightGradientOp } from './ops.ts'
 export type { Padding } from './padding.ts'
+export type { ConvTransposeOptions } from './transpose.ts'
+export { convTranspose1d, convTranspose2d } from './transpose.ts'
 
 export interface ConvOptions {
   /** Step of the window, one number or one an axis. Default 1. */
@@ -29,7 +32,7 @@ export interface ConvOptions {
 const optionNames = ['stride', 'dilation', 'groups', 'padding', 'bias']
 
 /**
- * Convolution (as in every network: the kernel is not flipped) of one or two spatial axes, which the ranks decide.
+ * Convolution (as in every network: the kernel is not flipped) of one, two or three spatial axes, which the ranks decide.
  *
  * @param x [batch, ...spatial, inChannels], or [...spatial] for one image of one channel
  * @param weight [...kernel, inChannels / groups, outChannels], or [...kernel]
@@ -40,13 +43,13 @@ export function conv(x: Node, weight: Node, options: ConvOptions = {}): Node {
   const ranks = [x.shape.length, weight.shape.length]
   // Without batch and channels the kernel has as many axes as the input: one or two.
   const rank = Math.max(...ranks) > 2 ? Math.max(...ranks) - 2 : Math.max(...ranks)
-  if (rank !== 1 && rank !== 2) {
+  if (rank < 1 || rank > 3) {
     throw new ShapeError({
       where: 'conv',
       what: `there is no convolution of ${rank} spatial axes`,
       got: `input ${showShape(x.shape)}, weight ${showShape(weight.shape)}`,
       expected:
-        'one or two spatial axes: input [batch, ...spatial, channels], weight [...kernel, inChannels / groups, outChannels]',
+        'one, two or three spatial axes: input [batch, ...spatial, channels], weight [...kernel, inChannels / groups, outChannels]',
       fix: 'fold further axes into the batch',
     })
   }
@@ -63,6 +66,11 @@ export function conv2d(x: Node, weight: Node, options: ConvOptions = {}): Node {
   return convolve(x, weight, options, 2)
 }
 
+/** `conv` of three spatial axes: x [batch, depth, height, width, channels] or [depth, height, width]. */
+export function conv3d(x: Node, weight: Node, options: ConvOptions = {}): Node {
+  return convolve(x, weight, options, 3)
+}
+
 function convolve(x: Node, weight: Node, options: ConvOptions, rank: number): Node {
   const where = faceOf(rank)
   checkOptions(where, options, optionNames)
@@ -72,31 +80,13 @@ function convolve(x: Node, weight: Node, options: ConvOptions, rank: number): No
   checkOperands(where, rank, image, kernel)
   const stride = perAxis(where, 'stride', options.stride ?? 1, rank)
   const dilation = perAxis(where, 'dilation', options.dilation ?? 1, rank)
-  const groups = options.groups ?? 1
-  if (!Number.isInteger(groups) || groups < 1) {
-    throw new ConfigError({
-      where,
-      what: 'groups makes no sense',
-      got: `groups ${groups}`,
-      expected: 'a whole number of at least 1 that divides input and output channels',
-      fix: 'leave it out for an ordinary convolution, or give the number of input channels for a depthwise one',
-    })
-  }
+  const groups = checkGroups(where, options.groups ?? 1)
   const window = { size: image.shape.slice(1, -1), kernel: kernel.shape.slice(0, -2), stride, dilation }
   const pads = resolvePads(where, options.padding ?? 'valid', window)
-  const y = makeNode(convOp, [image, kernel], { stride, dilation, pads, groups }) as Node
-  const biased = options.bias === undefined ? y : add(y, checkBias(where, options.bias, y))
-  return plain ? reshape(biased, biased.shape.slice(1, -1)) : biased
-}
-
-function checkBias(where: string, bias: Node, y: Node): Node {
-  const outChannels = y.shape[y.shape.length - 1]
-  if (bias.shape.length === 1 && bias.shape[0] === outChannels) return bias
-  throw new ShapeError({
-    where,
-    what: 'bias does not fit the output channels',
-    got: `bias ${showShape(bias.shape)}, output ${showShape(y.shape)}`,
-    expected: `bias [${outChannels}]`,
-    fix: 'give one number for each output channel',
-  })
+  const attributes = { stride, dilation, pads, groups }
+  const y =
+    rank === 3
+      ? throughPlanes(image, kernel, attributes, options.bias)
+      : addBias(where, options.bias, makeNode(convOp, [image, kernel], attributes) as Node)
+  return plain ? reshape(y, y.shape.slice(1, -1)) : y
 }

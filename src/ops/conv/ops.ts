@@ -20,11 +20,17 @@ export interface WeightGradientAttributes extends ConvAttributes {
   readonly kernel: readonly number[]
 }
 
-const inputAxes = ['', '[batch, length, channels]', '[batch, height, width, channels]']
+const inputAxes = [
+  '',
+  '[batch, length, channels]',
+  '[batch, height, width, channels]',
+  '[batch, depth, height, width, channels]',
+]
 const weightAxes = [
   '',
   '[length, inChannels / groups, outChannels]',
   '[height, width, inChannels / groups, outChannels]',
+  '[depth, height, width, inChannels / groups, outChannels]',
 ]
 
 /** The face that a number of spatial axes belongs to, for messages. */
@@ -36,13 +42,13 @@ function show(input: Shape, weight: Shape, groups: number): string {
   return `input ${showShape(input)}, weight ${showShape(weight)}, groups ${groups}`
 }
 
-/**
- * Ranks and dtypes of input and weight.
- * @throws ShapeError, DTypeError
- */
-export function checkOperands(where: string, rank: number, x: Node, weight: Node): void {
-  const reads = (node: Node, name: string) => {
-    if (node.dtype === 'f32') return
+/** @throws DTypeError */
+export function checkReal(where: string, x: Node, weight: Node): void {
+  for (const [name, node] of [
+    ['input', x],
+    ['weight', weight],
+  ] as const) {
+    if (node.dtype === 'f32') continue
     throw new DTypeError({
       where,
       what: `${name} holds ${node.dtype}`,
@@ -51,8 +57,14 @@ export function checkOperands(where: string, rank: number, x: Node, weight: Node
       fix: `convert it: ${name}.cast('f32')`,
     })
   }
-  reads(x, 'input')
-  reads(weight, 'weight')
+}
+
+/**
+ * Ranks and dtypes of input and weight.
+ * @throws ShapeError, DTypeError
+ */
+export function checkOperands(where: string, rank: number, x: Node, weight: Node): void {
+  checkReal(where, x, weight)
   if (x.shape.length === rank + 2 && weight.shape.length === rank + 2) return
   const wrong = x.shape.length === rank + 2 ? 'weight' : 'input'
   const got = wrong === 'input' ? x.shape : weight.shape
@@ -62,13 +74,13 @@ export function checkOperands(where: string, rank: number, x: Node, weight: Node
     got: `input ${showShape(x.shape)}, weight ${showShape(weight.shape)}`,
     expected:
       `input ${inputAxes[rank]} and weight ${weightAxes[rank]}, ` +
-      `or both with ${rank === 1 ? '1 axis' : `${rank} axes`} for one ${rank === 1 ? 'signal' : 'image'} of one channel`,
+      `or both with ${rank === 1 ? '1 axis' : `${rank} axes`} for one ${['', 'signal', 'image', 'volume'][rank]} of one channel`,
     fix: 'reshape it; axes of 1 stand for one image or one channel',
   })
 }
 
 /** @throws ShapeError when channels and groups do not fit */
-function checkChannels(where: string, input: Shape, weight: Shape, groups: number): void {
+export function checkChannels(where: string, input: Shape, weight: Shape, groups: number): void {
   const channels = input[input.length - 1]
   const groupIn = weight[weight.length - 2]
   const outChannels = weight[weight.length - 1]

@@ -11,7 +11,7 @@ export type Padding = 'valid' | 'same' | 'full' | number | readonly (number | re
 export type Pads = readonly (readonly [before: number, after: number])[]
 
 /** Axis names by number of spatial axes, for messages. */
-const pairs = ['', '[[left, right]]', '[[top, bottom], [left, right]]']
+const pairs = ['', '[[left, right]]', '[[top, bottom], [left, right]]', '[[front, back], [top, bottom], [left, right]]']
 
 /**
  * One whole number for each spatial axis.

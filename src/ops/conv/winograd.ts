@@ -50,8 +50,11 @@ function emitWinograd(
   const { target } = context
   const weightShape = { outputs, source: weight.span.buffer.dtype, transposed: args.column !== 1 }
   const { size, ...transform } = weightCall(weightShape, args, target)
-  const transformed = context.temporary('f32', Math.max(1, size))
-  context.call({ spec: weightSpec(weightShape), spans: [weight.span, transformed], ...transform })
+  const transformed = context.prepared('f32', Math.max(1, size), [weight.span], (into) => ({
+    spec: weightSpec(weightShape),
+    spans: [weight.span, into],
+    ...transform,
+  }))
   const shape = { outputs, input: x.span.buffer.dtype, epilogue: epilogueShape(epilogue) }
   const call = winogradCall(shape, g, target)
   const spans = [x.span, transformed, ...epilogueSpans(epilogue)]
@@ -62,7 +65,8 @@ export function winogradForward<A>(shapes: (node: Node<A>) => Planar): Algorithm
   return tileSizes.map((outputs) => ({
     name: `winograd${outputs}`,
     applies: (node) => applies(shapes(node)),
-    cost: (node, target) => winogradCost(outputs, forwardGeometry(shapes(node)), target),
+    cost: (node, target, _precision, lasts) =>
+      winogradCost(outputs, forwardGeometry(shapes(node)), target, lasts?.(node.inputs[1])),
     tolerance: tolerances[outputs],
     bf16: () => 'free',
     fusesEpilogue: true,
@@ -81,7 +85,8 @@ export function winogradInputGradient<A>(shapes: (node: Node<A>) => Planar): Alg
   return tileSizes.map((outputs) => ({
     name: `winograd${outputs}`,
     applies: (node) => applies(shapes(node)),
-    cost: (node, target) => winogradCost(outputs, geometryOf(shapes(node)), target),
+    cost: (node, target, _precision, lasts) =>
+      winogradCost(outputs, geometryOf(shapes(node)), target, lasts?.(node.inputs[1])),
     tolerance: tolerances[outputs],
     bf16: () => 'free',
     fusesEpilogue: true,

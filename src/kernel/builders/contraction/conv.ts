@@ -56,7 +56,9 @@ export function runsTogether(g: ConvGeometry): boolean {
   return g.groups === 1 && (g.dilation[1] === 1 || g.kernel[1] === 1)
 }
 
-const multiplyAddsPerTask = 600_000
+/** Tasks are smaller where there would be few of them. */
+const multiplyAddsPerTask = [100_000, 600_000] as const
+const tasksWished = 16
 
 export function convSpec(shape: ConvShape): KernelSpec {
   const key = `conv|${shape.form}|${shape.padded}|${epilogueKey(shape.epilogue)}`
@@ -80,13 +82,16 @@ export function convCall(shape: ConvShape, g: ConvGeometry, target: Target) {
   const overlap = (kernelRows - 1) * g.dilation[0] + 1 - g.stride[0]
   const rowsThatFit = Math.max(1, Math.floor((stripBudget / Math.max(1, line) - overlap) / g.stride[0]))
   const perRow = g.outWidth * terms * g.groupOut * g.groups
-  const rowsWorth = Math.max(1, Math.ceil((2 * multiplyAddsPerTask) / Math.max(1, perRow)))
+  const [least, most] = multiplyAddsPerTask
+  const work = g.images * g.outHeight * perRow
+  const worth = Math.max(least, Math.min(most, work / 2 / tasksWished))
+  const rowsWorth = Math.max(1, Math.ceil((2 * worth) / Math.max(1, perRow)))
   const rowBlocks = Math.ceil(
     g.outHeight / Math.min(g.outHeight, rowsThatFit, Math.max(rowsWorth, shape.padded ? 4 : 1)),
   )
   const rowsPerTask = Math.ceil(g.outHeight / rowBlocks)
   const panelsThatFit = Math.max(4, Math.floor(target.cacheBytes / 2 / 4 / Math.max(1, terms * columns)))
-  const panelsWorth = Math.ceil(multiplyAddsPerTask / Math.max(1, rowsPerTask * g.outWidth * terms * columns))
+  const panelsWorth = Math.ceil(worth / Math.max(1, rowsPerTask * g.outWidth * terms * columns))
   const panelGroups = Math.ceil(panels / Math.max(1, Math.min(panels, Math.max(panelsWorth, panelsThatFit))))
   const panelsPerTask = Math.ceil(panels / panelGroups)
 
@@ -129,7 +134,7 @@ export function convCall(shape: ConvShape, g: ConvGeometry, target: Target) {
     params,
     tasks: outputs === 0 ? 0 : g.images * rowBlocks * panelGroups,
     scratch: [edgeSize(tile, target), ...strip],
-    work: g.images * g.outHeight * perRow,
+    work,
   }
 }
 

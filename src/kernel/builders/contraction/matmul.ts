@@ -46,7 +46,11 @@ export function piecesOf(k: number): number {
   return Math.ceil(k / longestRun)
 }
 
-const multiplyAddsPerTask = 400_000
+/** Tasks are smaller where there would be few of them, down to what is worth being claimed. */
+const multiplyAddsPerTask = [100_000, 400_000] as const
+/** Tasks that keep a handful of threads busy to the end; more of them where rows need not be shared for it. */
+const tasksWanted = 10
+const tasksWished = 40
 
 export function matmulSpec(shape: MatmulShape): KernelSpec {
   const key = `matmul|${shape.left}|${shape.form}|${shape.right}|${epilogueKey(shape.epilogue)}`
@@ -58,16 +62,27 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
   const columns = columnsOf(tile, target)
   const panels = Math.ceil(args.n / columns)
   const pieceLength = Math.ceil(args.k / args.pieces)
-  // A block of A that stays in the second-level cache while the panels pass by.
+  // A block of A that stays in the second-level cache while the panels pass by; blocks of equal height.
   const fits = Math.floor(target.cacheBytes / 4 / 4 / Math.max(1, pieceLength))
-  const blockRows = Math.max(1, Math.min(args.m, Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)))
+  const rowsThatFit = Math.max(tile.rows * 4, Math.floor(fits / tile.rows) * tile.rows)
+  const others = args.batch * args.pieces * panels
+  // Tasks divide what is larger: B, or rows of A and of the result. Rows are what other kernels divide, so that a thread
+  // finds in its cache what it computed before.
+  const sharesB = args.k * args.n >= args.m * (args.k + args.n)
+  const wanted = sharesB ? Math.ceil(tasksWanted / Math.max(1, others)) : tasksWanted
+  const shared = shape.left === 'm' ? 1 : Math.min(wanted, Math.ceil(args.m / tile.rows / 2))
+  const even = Math.max(1, Math.ceil(args.m / Math.max(1, shared, Math.ceil(args.m / rowsThatFit))))
+  const blockRows = sharesB ? even : Math.min(Math.max(1, args.m), Math.ceil(even / tile.rows) * tile.rows)
   const blocks = Math.ceil(args.m / blockRows)
   // Steps of the copy of a block lie an odd number of cache lines apart, so that a tile's steps use all cache sets.
   const copyStride = 16 * (2 * Math.ceil(blockRows / 32) + 1)
   const perPanel = blockRows * columns * pieceLength
   // Copying a block is worth it for several panels only.
   const fewest = shape.left === 'm' ? 8 : 1
-  const panelsPerTask = Math.min(panels, Math.max(fewest, Math.round(multiplyAddsPerTask / Math.max(1, perPanel))))
+  const [least, most] = multiplyAddsPerTask
+  const wished = Math.max(least, Math.min(most, (perPanel * others * blocks) / tasksWished))
+  const worth = Math.round(wished / Math.max(1, perPanel))
+  const panelsPerTask = Math.min(panels, Math.max(fewest, worth))
   const panelGroups = Math.ceil(panels / panelsPerTask)
   const params = [
     args.batch,
@@ -87,6 +102,7 @@ export function matmulCall(shape: MatmulShape, args: MatmulArguments, target: Ta
     panels,
     panelsPerTask,
     panelGroups,
+    ...(sharesB ? [1, blocks] : [panelGroups, 1]),
   ]
   const tasks = args.m * args.n * args.batch === 0 ? 0 : args.batch * args.pieces * blocks * panelGroups
   const copied = shape.left === 'm' ? [pieceLength * copyStride] : []
@@ -108,6 +124,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
   const [outBatch, outPiece, pieceLength] = ['outBatch', 'outPiece', 'pieceLength'].map((name) => k.int(name))
   const [blockRows, copyStride, blocks, panels] = ['blockRows', 'copyStride', 'blocks', 'panels'].map((n) => k.int(n))
   const [panelsPerTask, panelGroups] = ['panelsPerTask', 'panelGroups'].map((name) => k.int(name))
+  const [blockTasks, groupTasks] = ['blockTasks', 'groupTasks'].map((name) => k.int(name))
   epilogue.declareConstants()
 
   const sweep = defineSweep(k, {
@@ -118,6 +135,7 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
     aStep: shape.left === 'k' ? 1 : shape.left === 'm' ? copyStride : aStep,
     bStep,
     fetchAhead: shape.left === 'k' && target.lanes >= 8,
+    ...(shape.left === 'k' && target.lanes >= 8 ? { nextB: bPanel } : {}),
     outerStep: terms,
     middleStep: terms,
     outRow: n,
@@ -127,12 +145,11 @@ function buildMatmul(shape: MatmulShape, key: string, target: Target): Kernel {
   const copy = copied === undefined ? undefined : defineCopy(k, copied, a)
 
   k.task((task) => {
-    const block = k.let(rem(task, blocks))
-    const rest = k.let(div(task, blocks))
-    const group = k.let(rem(rest, panelGroups))
-    const rest2 = k.let(div(rest, panelGroups))
-    const matrix = k.let(rem(rest2, batch))
-    const piece = k.let(div(rest2, batch))
+    const block = k.let(rem(div(task, blockTasks), blocks))
+    const group = k.let(rem(div(task, groupTasks), panelGroups))
+    const rest = k.let(div(task, mul(blocks, panelGroups)))
+    const matrix = k.let(rem(rest, batch))
+    const piece = k.let(div(rest, batch))
     const firstTerm = k.let(mul(piece, pieceLength))
     const run = k.let(min(sub(terms, firstTerm), pieceLength))
     const firstRow = k.let(mul(block, blockRows))

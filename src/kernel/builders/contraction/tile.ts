@@ -45,12 +45,18 @@ export interface Sink {
   prepare?(out: Expr, rows: number, vectors: number): void
   /** Stores vectors sums[row][vector]; the first element is output element `out` in column `column`, rows are `row` apart. */
   tile(sums: readonly (readonly Expr[])[], out: Expr, column: Expr): void
+  /** Stores one vector, `offset` columns from output element `out` in column `column`. */
+  vector(sum: Expr, out: Expr, column: Expr, offset: Expr): void
   /** Stores one sum, `offset` columns from output element `out` in column `column`. */
   element(sum: Expr, out: Expr, column: Expr, offset: Expr): void
 }
 
 /** Sums go through an epilogue into its outputs. */
 export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow: Expr): Sink {
+  const single = (sum: Expr, out: Expr, column: Expr, offset: Expr, lanes: number) => {
+    const cursors = epilogue.open(k.let(add(out, offset)), k.let(add(column, offset)))
+    epilogue.emit(sum, cursors, epilogue.columnOperands(cursors, 0, lanes), 0, lanes)
+  }
   return {
     long: epilogue.steps > 0,
     prepare(out, rows, vectors) {
@@ -64,11 +70,13 @@ export function epilogueSink(k: KernelBuilder, epilogue: EpilogueEmitter, outRow
         for (const [i, row] of sums.entries()) epilogue.emit(row[j], rows[i], held, j * k.lanes, k.lanes)
       }
     },
-    element(sum, out, column, offset) {
-      const cursors = epilogue.open(k.let(add(out, offset)), k.let(add(column, offset)))
-      epilogue.emit(sum, cursors, epilogue.columnOperands(cursors, 0, 1), 0, 1)
-    },
+    vector: (sum, out, column, offset) => single(sum, out, column, offset, k.lanes),
+    element: (sum, out, column, offset) => single(sum, out, column, offset, 1),
   }
+}
+
+function noLast(): never {
+  throw new Error('a sweep over whole columns has no last ones')
 }
 
 /** Sums are stored as they are. Only for sweeps over whole columns. */
@@ -81,14 +89,21 @@ export function storeSink(k: KernelBuilder, output: BufferParam, outRow: Expr): 
         for (const [j, sum] of row.entries()) k.store(pointer, sum, j * k.lanes)
       }
     },
-    element() {
-      throw new Error('a sweep over whole columns has no last ones')
-    },
+    vector: noLast,
+    element: noLast,
   }
 }
 
 /** Sums are stored, or added to what is there: `column` counts the chunks that came before. */
 export function accumulateSink(k: KernelBuilder, output: BufferParam, outRow: Expr): Sink {
+  const single = (sum: Expr, out: Expr, before: Expr, offset: Expr, load: (pointer: Pointer) => Expr) => {
+    const pointer = k.point(output, add(out, offset))
+    k.if(
+      eq(before, 0),
+      () => k.store(pointer, sum),
+      () => k.store(pointer, add(load(pointer), sum)),
+    )
+  }
   return {
     tile(sums, out, before) {
       const first = k.point(output, out)
@@ -102,14 +117,8 @@ export function accumulateSink(k: KernelBuilder, output: BufferParam, outRow: Ex
         () => each((sum, pointer, offset) => k.store(pointer, add(k.loadVector(pointer, offset), sum), offset)),
       )
     },
-    element(sum, out, before, offset) {
-      const pointer = k.point(output, add(out, offset))
-      k.if(
-        eq(before, 0),
-        () => k.store(pointer, sum),
-        () => k.store(pointer, add(k.load(pointer), sum)),
-      )
-    },
+    vector: (sum, out, before, offset) => single(sum, out, before, offset, (pointer) => k.loadVector(pointer)),
+    element: (sum, out, before, offset) => single(sum, out, before, offset, (pointer) => k.load(pointer)),
   }
 }
 
@@ -136,6 +145,8 @@ export interface SweepSpec {
   readonly edge: BufferParam
   /** Rows of A follow each other without gaps: while a tile is computed, the next one is fetched. */
   readonly fetchAhead?: boolean
+  /** Elements of B to what the next sweep reads: while tiles are computed, some of it is fetched. */
+  readonly nextB?: Expr
   /** Every call covers all columns of the tile. */
   readonly wholeColumns?: boolean
 }
@@ -162,10 +173,17 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   const finish = spec.wholeColumns === true ? undefined : defineFinish(k, spec)
   // Written out for each row of each height, a long epilogue would be most of the code.
   const shared = spec.sink.long === true && tile.rows * tile.vectors > longestTile ? defineShared(k, spec) : undefined
-  const full = Array.from({ length: tile.rows }, (_, i) => defineTile(k, spec, i + 1, tile.vectors, shared))
+  const full = Array.from({ length: tile.rows }, (_, i) =>
+    defineTile(k, spec, i + 1, tile.vectors, i + 1 === tile.rows ? undefined : shared),
+  )
   const edges = Array.from({ length: finish === undefined ? 0 : tile.vectors }, (_, j) => ({
     tall: defineTile(k, spec, tile.rows, j + 1, finish),
     single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, finish),
+  }))
+  // Whole vectors that do not fill the tile: the last half of a panel.
+  const narrow = Array.from({ length: finish === undefined || k.lanes === 1 ? 0 : tile.vectors - 1 }, (_, j) => ({
+    tall: defineTile(k, spec, tile.rows, j + 1, undefined),
+    single: tile.rows === 1 ? undefined : defineTile(k, spec, 1, j + 1, undefined),
   }))
   const ints = ['out', 'column', 'columns', 'count', 'outer', 'middle', 'run', ...gapNames(spec)]
   const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
@@ -174,8 +192,12 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
     const [out, column, columns, count, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
     const a = k.pointFrom(firstA)
     const place = k.variable(out, 'place')
-    const use = (callee: KernelFunction, height: Expr | number) => {
-      k.call(callee, a, b, place.value, column, columns, outer, middle, run, ...gaps)
+    const { nextB } = spec
+    // The first tiles fetch a line a term; the others fetch what is there already.
+    const ahead = (nextB: Expr, i: Expr) => k.let(select(lt(i, tile.vectors), add(nextB, mul(mul(run, k.lanes), i)), 0))
+    const use = (callee: KernelFunction, height: Expr | number, i?: Expr) => {
+      const next = nextB === undefined ? [] : [k.pointFrom(b, i === undefined ? 0 : ahead(nextB, i))]
+      k.call(callee, a, b, ...next, place.value, column, columns, outer, middle, run, ...gaps)
       k.advance(a, mul(mulOperand(spec.aRow), height))
       k.set(place, add(place.value, mul(spec.outRow, height)))
     }
@@ -186,22 +208,31 @@ export function defineSweep(k: KernelBuilder, spec: SweepSpec): KernelFunction {
       k.loop(tiles, (i) => {
         const height = k.let(select(lt(i, high), add(low, 1), low))
         const choose = (h: number): void => {
-          if (h === 1) use(full[0], 1)
+          if (h === 1) use(full[0], 1, i)
           else
             k.if(
               eq(height, h),
-              () => use(full[h - 1], h),
+              () => use(full[h - 1], h, i),
               () => choose(h - 1),
             )
         }
         choose(tile.rows)
       })
     }
-    const partial = (vectors: number): void => {
-      const { tall, single } = edges[vectors - 1]
+    const each = ({ tall, single }: (typeof edges)[number]): void => {
       k.repeat(div(count, tile.rows), () => use(tall, tile.rows))
       const rest = k.let(add(count, mul(div(count, tile.rows), -tile.rows)))
       if (single !== undefined) k.repeat(rest, () => use(single, 1))
+    }
+    const partial = (vectors: number): void => {
+      const exact = narrow[vectors - 1]
+      if (exact === undefined) each(edges[vectors - 1])
+      else
+        k.if(
+          eq(columns, vectors * k.lanes),
+          () => each(exact),
+          () => each(edges[vectors - 1]),
+        )
     }
     const part = (vectors: number): void => {
       if (vectors === tile.vectors) partial(vectors)
@@ -231,12 +262,14 @@ function defineTile(
 ): KernelFunction {
   const whole = vectors === spec.tile.vectors && finish?.name !== 'finish'
   const ints = ['out', 'column', 'columns', 'outer', 'middle', 'run', ...gapNames(spec)]
-  const declarations = [{ pointer: spec.a }, { pointer: spec.b }, ...ints.map((int) => ({ int }))]
+  const pointers = [spec.a, spec.b, ...(spec.nextB === undefined ? [] : [spec.b])].map((pointer) => ({ pointer }))
+  const declarations = [...pointers, ...ints.map((int) => ({ int }))]
   const name = `${whole ? 'tile' : 'edge'}${rows}x${vectors * k.lanes}`
   return k.function(name, declarations, (...params) => {
     const [atOuter, firstB] = params as unknown as [Pointer, Pointer]
-    const [out, column, columns, outer, middle, run, ...gaps] = params.slice(2) as Expr[]
+    const [out, column, columns, outer, middle, run, ...gaps] = params.slice(pointers.length) as Expr[]
     const b = k.pointFrom(firstB)
+    const next = spec.nextB === undefined ? undefined : k.pointFrom(params[2] as Pointer)
     const zero = constant('f32', 0, k.lanes)
     // Integers are pairs of bf16.
     const product = spec.a.dtype === 'i32' ? dot2 : fma
@@ -271,6 +304,10 @@ function defineTile(
           if (ahead !== undefined) {
             k.prefetch(ahead)
             k.advance(ahead, rows)
+          }
+          if (next !== undefined) {
+            k.prefetch(next)
+            k.advance(next, k.lanes)
           }
         })
         k.advance(atMiddle, spec.middleStep)
@@ -310,14 +347,22 @@ function defineShared(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   })
 }
 
-/** Stores the first `columns` columns of the sums in the edge scratch, one by one. */
+/** Stores the first `columns` columns of the sums in the edge scratch: whole vectors, then one by one. */
 function defineFinish(k: KernelBuilder, spec: SweepSpec): KernelFunction {
   const ints = [{ int: 'out' }, { int: 'column' }, { int: 'rows' }, { int: 'columns' }] as const
   return k.function('finish', ints, (out, column, rows, columns) => {
     k.loop(rows, (i) => {
       const edge = k.point(spec.edge, mul(i, columnsOf(spec.tile, k.target)))
       const line = k.let(add(out, mul(spec.outRow, i)))
-      k.loop(columns, (j) => {
+      const done = k.lanes === 1 ? constant('i32', 0) : k.let(mul(div(columns, k.lanes), k.lanes))
+      if (k.lanes > 1) {
+        k.loop(div(columns, k.lanes), (j) => {
+          const offset = k.let(mul(j, k.lanes))
+          spec.sink.vector(k.let(k.loadVector(edge)), line, column, offset)
+          k.advance(edge, k.lanes)
+        })
+      }
+      k.range(done, columns, (j) => {
         const sum = k.let(k.load(edge))
         spec.sink.element(sum, line, column, j)
         k.advance(edge, 1)

@@ -67,7 +67,9 @@ export interface DepthwiseArguments {
   readonly weights: { readonly first: number; readonly row: number; readonly tap: number }
 }
 
-const elementsPerTask = 16384
+/** Tasks are smaller where there would be few of them. */
+const elementsPerTask = [4096, 16384] as const
+const tasksWished = 16
 
 /** What is kept in registers for whole windows. */
 interface Blocking {
@@ -108,7 +110,9 @@ function interior(
 export function depthwiseCall(shape: DepthwiseShape, g: DepthwiseArguments) {
   const [first, end] = interior(g.width, g.outWidth, g.stride[1], g.kernel[1], g.dilation[1], g.before[1])
   const perRow = g.outWidth * g.channels * g.multiplier
-  const rowsPerTask = Math.max(1, Math.min(g.outHeight, Math.ceil(elementsPerTask / Math.max(1, perRow))))
+  const [least, most] = elementsPerTask
+  const wished = Math.max(least, Math.min(most, (g.images * g.outHeight * perRow) / tasksWished))
+  const rowsPerTask = Math.max(1, Math.min(g.outHeight, Math.round(wished / Math.max(1, perRow))))
   const blocks = Math.ceil(g.outHeight / rowsPerTask)
   const pixel = g.channels * (shape.multiplier === 'fold' ? g.multiplier : 1)
   const params = [

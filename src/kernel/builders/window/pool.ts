@@ -38,8 +38,10 @@ export interface PoolShape {
   readonly inputs: readonly StorageType[]
   /** Extents of small windows, which are unrolled; undefined for any others. */
   readonly unrolled: readonly [number, number] | undefined
-  /** Whether windows share elements. */
+  /** Whether windows may share elements. */
   readonly overlapping: boolean
+  /** Whether there are gaps between the taps of a window. */
+  readonly dilated: boolean
   /** What is done to elements before they are stored; only where each is written once. */
   readonly epilogue: EpilogueShape
 }
@@ -51,6 +53,7 @@ export interface PoolArguments {
   readonly channels: number
   readonly kernel: readonly [number, number]
   readonly stride: readonly [number, number]
+  readonly dilation: readonly [number, number]
   readonly before: readonly [number, number]
   readonly outHeight: number
   readonly outWidth: number
@@ -63,8 +66,13 @@ const elementsPerTask = 16384
 const channelsPerTask = 32
 const imagesEnough = 8
 
-function overlap({ kernel, stride }: PoolArguments): boolean {
-  return stride[0] < kernel[0] || stride[1] < kernel[1]
+function overlap({ kernel, stride, dilation }: PoolArguments): boolean {
+  const covers = (axis: 0 | 1) => (kernel[axis] - 1) * dilation[axis] + 1
+  return stride[0] < covers(0) || stride[1] < covers(1)
+}
+
+function isDilated({ dilation }: PoolArguments): boolean {
+  return dilation[0] > 1 || dilation[1] > 1
 }
 
 export function poolShape(
@@ -75,19 +83,20 @@ export function poolShape(
 ): PoolShape {
   const [rows, columns] = g.kernel
   const unrolled: [number, number] | undefined = rows * columns <= largestUnrolled ? [rows, columns] : undefined
-  return { mode, inputs, unrolled, overlapping: overlap(g), epilogue }
+  return { mode, inputs, unrolled, overlapping: overlap(g), dilated: isDilated(g), epilogue }
 }
 
 /** Whether the windows tile the input: every element belongs to one of them, none to two. */
 export function windowsTile(g: PoolArguments): boolean {
   const covers = (axis: 0 | 1, extent: number, count: number) =>
     g.before[axis] === 0 && g.kernel[axis] === g.stride[axis] && count * g.stride[axis] === extent
-  return covers(0, g.height, g.outHeight) && covers(1, g.width, g.outWidth)
+  return !isDilated(g) && covers(0, g.height, g.outHeight) && covers(1, g.width, g.outWidth)
 }
 
 export function poolSpec(shape: PoolShape): KernelSpec {
-  const { mode, inputs, unrolled, overlapping, epilogue } = shape
-  const key = `pool|${mode}|${inputs}|${unrolled ?? 'any'}|${writesInput(mode) && overlapping}|${epilogueKey(epilogue)}`
+  const { mode, inputs, unrolled, overlapping, dilated, epilogue } = shape
+  const form = `${unrolled ?? 'any'}${dilated ? ' dilated' : ''}`
+  const key = `pool|${mode}|${inputs}|${form}|${writesInput(mode) && overlapping}|${epilogueKey(epilogue)}`
   return { key, build: (target) => buildPool(shape, key, target) }
 }
 
@@ -115,6 +124,7 @@ export function poolCall(shape: PoolShape, g: PoolArguments) {
     g.channels,
     ...g.kernel,
     ...g.stride,
+    ...(shape.dilated ? g.dilation : []),
     ...g.before,
     g.outHeight,
     g.outWidth,
@@ -152,6 +162,9 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
   const [height, width, channels] = ['height', 'width', 'channels'].map((n) => k.int(n))
   const [kernelRows, kernelColumns] = ['kernelRows', 'kernelColumns'].map((n) => k.int(n))
   const [strideRows, strideColumns] = ['strideRows', 'strideColumns'].map((n) => k.int(n))
+  const [dilationRows, dilationColumns] = shape.dilated
+    ? ['dilationRows', 'dilationColumns'].map((n) => k.int(n))
+    : [constant('i32', 1), constant('i32', 1)]
   const [top, left, outHeight, outWidth] = ['top', 'left', 'outHeight', 'outWidth'].map((n) => k.int(n))
   const [zeroFirst, includePad] = ['zeroFirst', 'includePad'].map((n) => k.int(n))
   epilogue.declareConstants()
@@ -247,9 +260,16 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
     k.loop(rem(count, lanes), (i) => part(k.let(add(done, i)), 1))
   }
   const declarations = ['at', 'out', 'channel', 'count', 'rows', 'taps'].map((int) => ({ int }))
+  /** From a tap to the one below it, and to the one on its right. */
+  const tapDistances = (): [Expr, Expr] => {
+    const line = mul(width, channels)
+    return shape.dilated
+      ? [k.let(mul(line, dilationRows)), k.let(mul(channels, dilationColumns))]
+      : [k.let(line), channels]
+  }
   const part = k.function('part', declarations, (...params) => {
     const [at, out, first, count, rows, taps] = params as Expr[]
-    const line = k.let(mul(width, channels))
+    const [line, step] = tapDistances()
     const pad = k.let(mul(kernelRows, kernelColumns))
     const counted = select(ne(includePad, 0), pad, mul(rows, taps))
     const scale = k.let(div(constant('f32', 1), convert(k.let(counted), 'f32')))
@@ -260,7 +280,7 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
           const distance = k.variable(start.value, 'tap')
           k.repeat(taps, () => {
             body(distance.value)
-            k.set(distance, add(distance.value, channels))
+            k.set(distance, add(distance.value, step))
           })
           k.set(start, add(start.value, line))
         })
@@ -275,10 +295,10 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
           [{ int: 'at' }, { int: 'out' }, { int: 'channel' }, { int: 'count' }],
           (at, out, first, count) => {
             const [rows, columns] = unrolled
-            const line = mul(width, channels)
+            const [line, step] = tapDistances()
             const distances: Expr[] = []
             for (let r = 0; r < rows; r++) {
-              for (let s = 0; s < columns; s++) distances.push(k.let(add(mul(line, r), mul(channels, s))))
+              for (let s = 0; s < columns; s++) distances.push(k.let(add(mul(line, r), mul(step, s))))
             }
             const scale = constant('f32', 1 / (rows * columns))
             overChannels(count, (channel, wide) => {
@@ -289,24 +309,29 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
         )
 
   // Taps of an axis inside the input for a window that starts at `start`: from, up to.
-  const clip = (start: Expr, extent: Expr, taps: Expr): [Expr, Expr] => {
-    const from = k.let(max(sub(0, start), 0))
-    return [from, k.let(max(from, min(taps, sub(extent, start))))]
+  const clip = (start: Expr, extent: Expr, taps: Expr, dilation: Expr): [Expr, Expr] => {
+    // Taps before a place, of those at start, start + dilation, …
+    const before = (places: Expr) => (shape.dilated ? div(add(places, sub(dilation, 1)), dilation) : places)
+    const room = sub(extent, start)
+    const from = k.let(before(max(sub(0, start), 0)))
+    return [from, k.let(max(from, min(taps, before(shape.dilated ? max(room, 0) : room))))]
   }
   const line = k.function(
     'line',
     [{ int: 'image' }, { int: 'row' }, { int: 'channel' }, { int: 'count' }],
     (image, row, channel, count) => {
       const start = k.let(sub(mul(row, strideRows), top))
-      const [fromRow, toRow] = clip(start, height, kernelRows)
+      const [fromRow, toRow] = clip(start, height, kernelRows, dilationRows)
       const rows = k.let(sub(toRow, fromRow))
-      const inputRow = k.let(mul(add(mul(image, height), add(start, fromRow)), width))
+      const distance = (taps: Expr, dilation: Expr) => (shape.dilated ? mul(taps, dilation) : taps)
+      const inputRow = k.let(mul(add(mul(image, height), add(start, distance(fromRow, dilationRows))), width))
       const outputRow = k.let(mul(add(mul(image, outHeight), row), outWidth))
       k.loop(outWidth, (i) => {
         const startColumn = k.let(sub(mul(i, strideColumns), left))
-        const [from, to] = clip(startColumn, width, kernelColumns)
+        const [from, to] = clip(startColumn, width, kernelColumns, dilationColumns)
         const taps = k.let(sub(to, from))
-        const at = k.let(add(mul(add(inputRow, add(startColumn, from)), channels), channel))
+        const column = add(startColumn, distance(from, dilationColumns))
+        const at = k.let(add(mul(add(inputRow, column), channels), channel))
         const out = k.let(add(mul(add(outputRow, i), channels), channel))
         const clipped = () => k.call(part, at, out, channel, count, rows, taps)
         if (full === undefined) clipped()
@@ -343,5 +368,6 @@ function buildPool(shape: PoolShape, key: string, target: Target): Kernel {
     const row = k.let(mul(block, rowsPerTask))
     k.loop(min(sub(outHeight, row), rowsPerTask), (i) => k.call(line, image, add(row, i), channel, count))
   })
-  return k.build(`pool_${mode}_${unrolled?.join('x') ?? 'any'}${epilogueName(shape.epilogue)}_${target.name}`, key)
+  const taps = `${unrolled?.join('x') ?? 'any'}${shape.dilated ? '_dilated' : ''}`
+  return k.build(`pool_${mode}_${taps}${epilogueName(shape.epilogue)}_${target.name}`, key)
 }

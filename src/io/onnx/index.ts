@@ -1,0 +1,3 @@
+export type { ImportedOnnx, ImportOnnxOptions } from './import.ts'
+export { importOnnx } from './import.ts'
+export { onnxOperators } from './operators/index.ts'
