@@ -1,22 +1,12 @@
 /** Protobuf messages of the table in schema.ts, read without believing anything. */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire'
 import { FormatError } from '../../base/errors.ts'
-import { type Field, type Message, type MessageName, messages, type ScalarType } from './schema.ts'
+import { type Field, type Message, type MessageName, messages, type ScalarType, wireTypes } from './schema.ts'
 
 /** How deep messages may lie in each other; a graph inside a node is three deep. */
 const maxDepth = 60
 /** A message takes two bytes in a file and a hundred here; the largest real networks have a tenth of this. */
 const maxMessages = 2_000_000
-
-const wireTypes: Readonly<Record<ScalarType, WireType>> = {
-  int32: WireType.Varint,
-  int64: WireType.Varint,
-  uint64: WireType.Varint,
-  float: WireType.Bit32,
-  double: WireType.Bit64,
-  string: WireType.LengthDelimited,
-  bytes: WireType.LengthDelimited,
-}
 
 /** A field as the reader looks it up by its number. */
 interface Slot {

@@ -5,6 +5,7 @@
  * @see https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  * @see https://protobuf.dev/programming-guides/encoding
  */
+import { WireType } from '@bufbuild/protobuf/wire'
 
 interface Scalars {
   readonly int32: number
@@ -19,6 +20,17 @@ interface Scalars {
 }
 
 export type ScalarType = keyof Scalars
+
+/** How scalars are written. */
+export const wireTypes: Readonly<Record<ScalarType, WireType>> = {
+  int32: WireType.Varint,
+  int64: WireType.Varint,
+  uint64: WireType.Varint,
+  float: WireType.Bit32,
+  double: WireType.Bit64,
+  string: WireType.LengthDelimited,
+  bytes: WireType.LengthDelimited,
+}
 
 /**
  * Field number, type (`[]`: repeated), and how numbers that repeat are written: `'packed'` as one run of bytes. Readers

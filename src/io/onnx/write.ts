@@ -6,7 +6,7 @@
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { startPieces } from '#platform'
-import { type Field, type MessageInit, type MessageName, messages, type ScalarType } from './schema.ts'
+import { type Field, type MessageInit, type MessageName, messages, type ScalarType, wireTypes } from './schema.ts'
 
 /** Bytes whose number is known before they are made. */
 export interface Stream {
@@ -19,16 +19,6 @@ export interface Stream {
 export interface TensorStream extends Stream {
   /** All of it but the values. */
   readonly header: MessageInit<'Tensor'>
-}
-
-const wireTypes: Readonly<Record<ScalarType, WireType>> = {
-  int32: WireType.Varint,
-  int64: WireType.Varint,
-  uint64: WireType.Varint,
-  float: WireType.Bit32,
-  double: WireType.Bit64,
-  string: WireType.LengthDelimited,
-  bytes: WireType.LengthDelimited,
 }
 
 const isScalar = (type: string): type is ScalarType => Object.hasOwn(wireTypes, type)
